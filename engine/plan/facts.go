@@ -1,0 +1,88 @@
+package plan
+
+// Facts is everything that the engine knows of the world. runtime/facts
+// gathers it; a file may replay it.
+type Facts struct {
+	Host   Host   `json:"host"`
+	KVM    KVM    `json:"kvm"`
+	Tools  Tools  `json:"tools"`
+	Image  Image  `json:"image"`
+	Bundle Bundle `json:"bundle"`
+	// Kernels are those installed, sorted by distribution, then version.
+	Kernels []InstalledKernel `json:"kernels"`
+}
+
+// Host is the machine that runs the container.
+type Host struct {
+	Architecture string `json:"architecture"` // GOARCH
+	Kernel       string `json:"kernel"`       // uname -r
+	CPUs         int    `json:"cpus"`         // usable by this process
+	MemoryMiB    int    `json:"memory_mib"`
+	TSCKHz       int    `json:"tsc_khz,omitempty"` // 0 when unknown
+	HasTun       bool   `json:"has_tun"`           // /dev/net/tun is a character device
+}
+
+// KVM is the verdict of the measured probe.
+type KVM struct {
+	Usable bool   `json:"usable"`
+	Reason string `json:"reason"` // a sentence: what was measured, or why it could not be
+}
+
+// Tools describes the tool root.
+type Tools struct {
+	Root          string `json:"root"`           // host path
+	QEMUVersion   string `json:"qemu_version"`   // "7.2.22"
+	VirtiofsdKind string `json:"virtiofsd_kind"` // "c" or "rust"
+	VirtiofsdPath string `json:"virtiofsd_path"` // within the tool root
+	Qboot         bool   `json:"qboot"`          // the qboot firmware is there
+}
+
+// Image is the container's image.
+type Image struct {
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// Bundle is where the container's files are on the host.
+type Bundle struct {
+	RootPath string `json:"root_path"` // absolute
+	StateDir string `json:"state_dir"` // bind-mounted at StateMount
+}
+
+// InstalledKernel is a folder below the prefix's kernels/.
+type InstalledKernel struct {
+	Distribution string `json:"distribution"`
+	Version      string `json:"version"`
+	HostDir      string `json:"host_dir"`
+	HasVmlinux   bool   `json:"has_vmlinux"` // the extracted image, for PVH
+	Default      bool   `json:"default"`     // "latest" points at it
+}
+
+// Paths within the tool root, which are the container's paths.
+const (
+	SupervisorPath = "/usr/bin/runcvm"
+	QEMUPath       = "/usr/bin/qemu-system-x86_64"
+	ShareMount     = "/vm"         // what virtiofsd serves
+	RootMount      = "/vm/rootfs"  // the image
+	VolumesMount   = "/vm/volumes" // a tmpfs; one entry for each bind mount, named by its index
+	KernelMount    = "/kernel"     // the kernel's host folder
+	StateMount     = "/run/runcvm" // the container's state folder
+)
+
+// Names of files below a kernel's folder.
+const (
+	KernelImage    = "vmlinuz"
+	KernelVmlinux  = "vmlinux"
+	KernelInitrd   = "initramfs"
+	KernelManifest = "manifest.json"
+	ToolsManifest  = "etc/runcvm/tools.json" // below the tool root
+)
+
+// Manifest is the manifest of a kernel's folder.
+type Manifest struct {
+	Distribution string            `json:"distribution"`
+	Version      string            `json:"version"`
+	Package      string            `json:"package"`           // the Debian package and its version
+	Modules      []string          `json:"modules"`           // in the initramfs, in load order
+	Files        map[string]string `json:"files"`             // sha256 in hex by path within the folder
+	Builder      string            `json:"builder,omitempty"` // digest of what built the initramfs: inputs and options
+}

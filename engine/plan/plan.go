@@ -1,0 +1,164 @@
+// Package plan holds the data that goes into the engine (Facts) and comes out
+// of it (Plan). It has no behaviour beyond canonical JSON: the compiler is
+// package engine, the execution is runtime/*.
+package plan
+
+import (
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// FormatVersion is the version of the plan's JSON. It changes when a reader of
+// the older form would misunderstand the newer one.
+const FormatVersion = "1"
+
+// Plan is everything that is decided about one VM before it starts. The same
+// profile, spec and facts give the same plan, byte for byte.
+type Plan struct {
+	FormatVersion string `json:"format_version"`
+	// Digest is "sha256:" and the hex SHA-256 of the plan's canonical JSON
+	// with an empty digest.
+	Digest   string   `json:"digest"`
+	Profiles []string `json:"profiles"` // in the order in which they were merged
+
+	Machine  Machine  `json:"machine"`
+	Kernel   Kernel   `json:"kernel"`
+	Firmware Firmware `json:"firmware"`
+	Rootfs   Rootfs   `json:"rootfs"`
+	Network  Network  `json:"network"`
+	Agent    Agent    `json:"agent"`
+	Guest    Guest    `json:"guest"`
+
+	// Processes are the supervisor's children by name ("qemu", "virtiofsd").
+	// Descriptors that they inherit have the fixed numbers of FD*; network
+	// interfaces are added by the supervisor, which first sees them.
+	Processes map[string]Process `json:"processes"`
+
+	OCI OCI `json:"oci"`
+
+	// Origins says where each attribute's value came from, by attribute path.
+	Origins  map[string]Origin `json:"origins"`
+	Warnings []Warning         `json:"warnings,omitempty"`
+}
+
+// Descriptors that QEMU and virtiofsd inherit. Network interfaces use the
+// numbers from FDFirstNIC on.
+const (
+	FDQMP      = 3 // QEMU: the QMP monitor, a connected socket
+	FDConsole  = 4 // QEMU: the serial console, a connected socket
+	FDAgent    = 5 // QEMU: the agent's virtio-serial port, a connected socket
+	FDShare    = 6 // QEMU: vhost-user to virtiofsd, a connected socket
+	FDFirstNIC = 7 // QEMU: taps
+
+	FDVhostUserListen = 3 // virtiofsd: the listening vhost-user socket
+)
+
+// Machine is the virtual hardware.
+type Machine struct {
+	Type  string `json:"type"`  // QEMU's name: "q35"
+	Accel string `json:"accel"` // "kvm" or "tcg"
+	// AccelReason says why, in a sentence, when Accel was chosen by "auto".
+	AccelReason string `json:"accel_reason,omitempty"`
+	CPUs        int    `json:"cpus"` // vCPUs
+	MemoryMiB   int    `json:"memory_mib"`
+	// OverheadMiB is what the memory limit of the container's cgroup grows by:
+	// QEMU, its translation buffer, virtiofsd, the supervisor.
+	OverheadMiB int `json:"overhead_mib"`
+}
+
+// Kernel is what boots. Paths are those within the tool root.
+type Kernel struct {
+	Distribution string `json:"distribution"`
+	Version      string `json:"version"` // uname -r
+	HostDir      string `json:"host_dir"`
+	Image        string `json:"image"`
+	Initramfs    string `json:"initramfs"`
+	CommandLine  string `json:"command_line"`
+}
+
+// Firmware runs before the kernel.
+type Firmware struct {
+	Type string `json:"type"` // "seabios" or "qboot"
+}
+
+// Rootfs is how the image's root reaches the guest.
+type Rootfs struct {
+	Type     string `json:"type"`  // "virtiofs"
+	Cache    string `json:"cache"` // "auto", "always" or "none"
+	HostPath string `json:"host_path"`
+	ReadOnly bool   `json:"read_only,omitempty"`
+}
+
+// Network is how the container's interfaces reach the guest.
+type Network struct {
+	Mode string `json:"mode"` // "tc" or "none"
+	// ReservedPorts is the local port range, both ends included, that stays
+	// with the container's own stack.
+	ReservedPorts [2]uint16 `json:"reserved_ports"`
+}
+
+// Agent is about runcvm-guest.
+type Agent struct {
+	Transport          string `json:"transport"` // "virtio-serial"
+	BootTimeoutSeconds int    `json:"boot_timeout_seconds"`
+	StopTimeoutSeconds int    `json:"stop_timeout_seconds"`
+}
+
+// Guest is what runcvm-guest sets up and runs. The network is not in it: the
+// supervisor reads it from the container when it starts.
+type Guest struct {
+	Hostname   string              `json:"hostname,omitempty"`
+	Domainname string              `json:"domainname,omitempty"`
+	Process    specs.Process       `json:"process"`
+	Mounts     []GuestMount        `json:"mounts"`
+	Devices    []specs.LinuxDevice `json:"devices,omitempty"`
+	Sysctl     map[string]string   `json:"sysctl,omitempty"`
+}
+
+// GuestMount is a mount in the VM: see guest/api.Mount, which it becomes.
+type GuestMount struct {
+	Type        string   `json:"type"`
+	Source      string   `json:"source,omitempty"`
+	Destination string   `json:"destination"`
+	Options     []string `json:"options,omitempty"`
+}
+
+// Process is a program that the supervisor starts.
+type Process struct {
+	Argv []string `json:"argv"`
+}
+
+// OCI is what changes in the container's config.json.
+type OCI struct {
+	RootPath string   `json:"root_path"`
+	Args     []string `json:"args"`
+	// Mounts is the whole new list, in order.
+	Mounts       []specs.Mount             `json:"mounts"`
+	Capabilities []string                  `json:"capabilities"`
+	Devices      []specs.LinuxDevice       `json:"devices"`
+	DeviceRules  []specs.LinuxDeviceCgroup `json:"device_rules"`
+	Sysctl       map[string]string         `json:"sysctl,omitempty"`
+	// MemoryLimit is in bytes; 0 leaves the limit as it is (none).
+	MemoryLimit int64 `json:"memory_limit,omitempty"`
+	// NoFile is the supervisor's RLIMIT_NOFILE: the C virtiofsd holds one
+	// descriptor for each inode that the guest knows.
+	NoFile uint64 `json:"nofile"`
+}
+
+// Origin is where an attribute's value came from.
+type Origin struct {
+	// Kind is "builtin", "file", "label" or "flag".
+	Kind string `json:"kind"`
+	// Where is file:line:column, the label's name or the flag.
+	Where string `json:"where"`
+	// Value is the value as it was taken, rendered for people.
+	Value string `json:"value"`
+	// Overrode lists what lost, the nearest first.
+	Overrode []Origin `json:"overrode,omitempty"`
+}
+
+// Warning is about something of the request that a VM does not honour as
+// asked.
+type Warning struct {
+	Summary string `json:"summary"`
+	Detail  string `json:"detail"`
+}

@@ -1,0 +1,205 @@
+// Package api is the wire between the supervisor (host side, in the container)
+// and runcvm-guest (in the VM). It is the only package that both sides share.
+//
+// One byte stream (a virtio-serial port) carries a yamux session. The
+// supervisor is the yamux client, the guest the server. Either side may open
+// streams; every stream begins with one Open message that says what it is for.
+//
+//   - KindBoot, opened once by the supervisor: Boot down, then Events up until
+//     EventReady or EventFailed. Stays open for Control messages.
+//   - KindProcess, one for each process, opened by the supervisor: Process
+//     down; ProcessEvents up (Started or Failed, then Exited); ProcessControl
+//     down at any time after Started.
+//   - KindStdio, opened by the supervisor before the process's own stream, one
+//     for each descriptor that is not to be /dev/null. Raw bytes after Open.
+//     Half-close is end of file. With a terminal there is no stderr stream.
+//   - KindDNS, opened by the guest: raw DNS messages, each prefixed with its
+//     length as two bytes in network order (RFC 1035, 4.2.2), in both
+//     directions.
+package api
+
+import specs "github.com/opencontainers/runtime-spec/specs-go"
+
+// PortName is the name of the virtio-serial port that carries the stream, as
+// it stands in /sys/class/virtio-ports/*/name.
+const PortName = "org.runcvm.agent.0"
+
+// ShareTag is the virtiofs mount tag of the share that holds RootDir and
+// VolumesDir.
+const ShareTag = "runcvm"
+
+// Folders within the share.
+const (
+	RootDir    = "rootfs"  // the image's root file system
+	VolumesDir = "volumes" // bind mounts, one entry each, named by Mount.Source
+)
+
+// Kind says what a stream is for.
+type Kind string
+
+// The kinds of streams; the package documentation tells each one's protocol.
+const (
+	KindBoot    Kind = "boot"
+	KindProcess Kind = "process"
+	KindStdio   Kind = "stdio"
+	KindDNS     Kind = "dns"
+)
+
+// Open is the first message on every stream.
+type Open struct {
+	Kind    Kind   `json:"kind"`
+	Process string `json:"process,omitempty"` // KindStdio: the process's ID
+	FD      int    `json:"fd,omitempty"`      // KindStdio: 0, 1 or 2
+	Network string `json:"network,omitempty"` // KindDNS: "udp" or "tcp"
+}
+
+// Boot is everything that the guest sets up before the first process.
+type Boot struct {
+	Hostname   string            `json:"hostname,omitempty"`
+	Domainname string            `json:"domainname,omitempty"`
+	ReadOnly   bool              `json:"read_only,omitempty"` // remount the root read-only after the mounts
+	Mounts     []Mount           `json:"mounts,omitempty"`    // in order
+	Devices    []Device          `json:"devices,omitempty"`   // made in /dev beside the default ones
+	Interfaces []Interface       `json:"interfaces,omitempty"`
+	Routes     []Route           `json:"routes,omitempty"`
+	DNSRelay   bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
+	Sysctl     map[string]string `json:"sysctl,omitempty"`
+}
+
+// Mount is a mount in the guest. Type "volume" binds the entry Source of
+// VolumesDir; any other type is a file system of the guest's kernel. Options
+// are those of mount(8), as in the OCI runtime specification.
+type Mount struct {
+	Type        string   `json:"type"`
+	Source      string   `json:"source,omitempty"`
+	Destination string   `json:"destination"` // in the image's root; made when missing
+	Options     []string `json:"options,omitempty"`
+}
+
+// TypeVolume is the Mount type of an entry of VolumesDir.
+const TypeVolume = "volume"
+
+// Device is a device node.
+type Device = specs.LinuxDevice
+
+// Interface is a network interface as the container has it. The guest finds
+// its own by the hardware address and gives it the name.
+type Interface struct {
+	Name      string   `json:"name"`
+	MAC       string   `json:"mac"`
+	MTU       int      `json:"mtu"`                 // bytes
+	Addresses []string `json:"addresses,omitempty"` // CIDR, IPv4 and IPv6
+}
+
+// Route is a route of the main table.
+type Route struct {
+	Interface   string `json:"interface"`
+	Destination string `json:"destination,omitempty"` // CIDR; empty for the default route
+	Gateway     string `json:"gateway,omitempty"`
+	Source      string `json:"source,omitempty"`
+	Scope       int    `json:"scope,omitempty"`  // RT_SCOPE_*
+	Metric      int    `json:"metric,omitempty"` // priority
+	IPv6        bool   `json:"ipv6,omitempty"`   // the family of a default route without gateway
+	OnLink      bool   `json:"onlink,omitempty"`
+}
+
+// EventType says what a boot stream's Event reports.
+type EventType string
+
+// Events of the boot stream.
+const (
+	EventReady  EventType = "ready"  // processes may start
+	EventFailed EventType = "failed" // Message says what, in one line
+	EventSynced EventType = "synced" // the answer to ControlShutdown: file systems are synced and unmounted
+)
+
+// Event is a guest's message on the boot stream.
+type Event struct {
+	Type    EventType `json:"type"`
+	Message string    `json:"message,omitempty"`
+	// Timeline has the guest's milestones so far, in order.
+	Timeline []Milestone `json:"timeline,omitempty"`
+	// UptimeNanos is CLOCK_BOOTTIME when the event was sent, by which the
+	// supervisor places the milestones on its own clock.
+	UptimeNanos int64 `json:"uptime_nanos"`
+}
+
+// Milestone is a named moment of the boot, in nanoseconds of CLOCK_BOOTTIME.
+type Milestone struct {
+	Name        string `json:"name"`
+	UptimeNanos int64  `json:"uptime_nanos"`
+}
+
+// Names of the guest's milestones.
+const (
+	MilestoneInit       = "guest init"
+	MilestoneModules    = "modules loaded"
+	MilestoneConnected  = "agent connected"
+	MilestoneRoot       = "root mounted"
+	MilestoneNetwork    = "network up"
+	MilestoneReady      = "guest ready"
+	MilestoneEntrypoint = "entrypoint"
+)
+
+// Control is a supervisor's message on the boot stream after Boot.
+type Control struct {
+	// Shutdown ends every process, syncs, unmounts, answers EventSynced and
+	// powers the VM off.
+	Shutdown bool `json:"shutdown,omitempty"`
+}
+
+// Process asks for a process in the VM.
+type Process struct {
+	ID string `json:"id"`
+	// Init makes the process PID 1 of a new PID namespace: the container's
+	// entrypoint. There is one. Every other process joins that namespace.
+	Init bool `json:"init,omitempty"`
+	// Stdio lists the descriptors that have a KindStdio stream, which the
+	// guest waits for before it starts the process.
+	Stdio []int `json:"stdio,omitempty"`
+	// Spec is the process as the engine wants it. With Terminal, the guest
+	// allocates the pty and descriptors 0 and 1 are its two directions.
+	Spec specs.Process `json:"spec"`
+}
+
+// ProcessEvent is a guest's message on a process stream.
+type ProcessEvent struct {
+	Started *Started `json:"started,omitempty"`
+	Failed  *Failed  `json:"failed,omitempty"`
+	Exited  *Exited  `json:"exited,omitempty"`
+}
+
+// Started says that the process runs: its program has been executed.
+type Started struct {
+	PID         int   `json:"pid"`          // in the guest's own namespace
+	UptimeNanos int64 `json:"uptime_nanos"` // CLOCK_BOOTTIME
+}
+
+// Failed says that the process could not be started.
+type Failed struct {
+	// Code is 127 when the program was not found, 126 when it may not be
+	// executed, else 1.
+	Code int `json:"code"`
+	// Message is in runc's words: exec: "x": executable file not found in $PATH.
+	Message string `json:"message"`
+}
+
+// Exited is sent after the last byte of the process's output has been written
+// to its streams.
+type Exited struct {
+	Code   int `json:"code"`             // 128+Signal when a signal ended it
+	Signal int `json:"signal,omitempty"` // Linux signal number
+}
+
+// ProcessControl is a supervisor's message on a process stream. Zero fields
+// are no request.
+type ProcessControl struct {
+	Signal int     `json:"signal,omitempty"` // Linux signal number, sent to the process as it is
+	Resize *Window `json:"resize,omitempty"`
+}
+
+// Window is a terminal's size in character cells.
+type Window struct {
+	Rows uint16 `json:"rows"`
+	Cols uint16 `json:"cols"`
+}
