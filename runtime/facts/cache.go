@@ -45,7 +45,7 @@ func identify(device string) (identity, error) {
 	return identity{
 		BootID: strings.TrimSpace(string(boot)),
 		Kernel: release,
-		Probe:  fmt.Sprintf("%d iterations, %d a second", loopIterations, minimumRate),
+		Probe:  fmt.Sprintf("%d instructions, %d a second", instructions, minimumRate),
 		Device: fmt.Sprintf("%d:%d inode %d on %d changed %d modified %d",
 			unix.Major(st.Rdev), unix.Minor(st.Rdev), st.Ino, st.Dev, st.Ctim.Nano(), st.Mtim.Nano()),
 	}, nil

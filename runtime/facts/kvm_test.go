@@ -3,5 +3,7 @@ package facts
 import "testing"
 
 func TestX(t *testing.T) {
-	for range 3 { t.Logf("%+v", Probe("")) }
+	for range 3 {
+		t.Logf("%+v", Probe(""))
+	}
 }
