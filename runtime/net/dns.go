@@ -23,6 +23,10 @@ type DNSRelay struct {
 	Timeout time.Duration
 	// IdleTimeout ends a TCP connection on which nothing moves; 2 min when zero.
 	IdleTimeout time.Duration
+
+	// dial replaces net.Dialer, for tests in which only some threads are in the
+	// resolver's network namespace.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 const (
@@ -41,6 +45,13 @@ func (d DNSRelay) server() string {
 		return d.Server
 	}
 	return DockerResolver
+}
+
+func (d DNSRelay) connect(ctx context.Context, network string) (net.Conn, error) {
+	if d.dial != nil {
+		return d.dial(ctx, network, d.server())
+	}
+	return (&net.Dialer{Timeout: d.timeout()}).DialContext(ctx, network, d.server())
 }
 
 func (d DNSRelay) timeout() time.Duration {
@@ -64,7 +75,7 @@ func (d DNSRelay) idleTimeout() time.Duration {
 // answered is answered with SERVFAIL.
 func (d DNSRelay) Serve(ctx context.Context, stream io.ReadWriteCloser, network string) error {
 	defer stream.Close()
-	stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
+	stop := context.AfterFunc(ctx, func() { end(stream) })
 	defer stop()
 	switch network {
 	case "udp":
@@ -73,6 +84,15 @@ func (d DNSRelay) Serve(ctx context.Context, stream io.ReadWriteCloser, network 
 		return d.serveTCP(ctx, stream)
 	}
 	return fmt.Errorf("relay DNS over %q: only udp and tcp are known", network)
+}
+
+// end closes the stream and ends a Read that waits on it. Closing one's own end
+// of a yamux stream is a half-close, and a Read goes on.
+func end(stream io.ReadWriteCloser) {
+	_ = stream.Close()
+	if s, ok := stream.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = s.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 func (d DNSRelay) serveUDP(ctx context.Context, stream io.ReadWriter) error {
@@ -111,7 +131,7 @@ func (d DNSRelay) serveUDP(ctx context.Context, stream io.ReadWriter) error {
 // new socket for each query keeps an answer from reaching another query with
 // the same ID.
 func (d DNSRelay) ask(ctx context.Context, query []byte) ([]byte, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "udp", d.server())
+	conn, err := d.connect(ctx, "udp")
 	if err != nil {
 		return nil, err
 	}
@@ -152,14 +172,13 @@ func readAnswer(conn net.Conn, answer, query []byte) (int, error) {
 
 // serveTCP pipes: DNS over TCP has the same framing (RFC 1035, 4.2.2).
 func (d DNSRelay) serveTCP(ctx context.Context, stream io.ReadWriteCloser) error {
-	dialer := net.Dialer{Timeout: d.timeout()}
-	conn, err := dialer.DialContext(ctx, "tcp", d.server())
+	conn, err := d.connect(ctx, "tcp")
 	if err != nil {
 		return fmt.Errorf("connect to the container's resolver: %w", err)
 	}
 	defer conn.Close()
 	// The timer ends both directions: the stream itself knows no deadlines.
-	idle := time.AfterFunc(d.idleTimeout(), func() { _, _ = conn.Close(), stream.Close() })
+	idle := time.AfterFunc(d.idleTimeout(), func() { _ = conn.Close(); end(stream) })
 	defer idle.Stop()
 	busy := func() { idle.Reset(d.idleTimeout()) }
 
@@ -171,7 +190,7 @@ func (d DNSRelay) serveTCP(ctx context.Context, stream io.ReadWriteCloser) error
 		_ = conn.(*net.TCPConn).CloseWrite()
 	}()
 	_, err = io.Copy(activeWriter{stream, busy}, conn)
-	_ = stream.Close()
+	end(stream)
 	_ = conn.Close()
 	<-asked
 	if errors.Is(err, net.ErrClosed) || ctx.Err() != nil {
