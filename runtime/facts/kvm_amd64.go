@@ -124,8 +124,8 @@ func (c *vcpu) close() {
 	}
 }
 
-func newVCPU(kvm int) (c *vcpu, err error) {
-	c = &vcpu{vm: -1, fd: -1}
+func newVCPU(kvm int) (_ *vcpu, err error) {
+	c := &vcpu{vm: -1, fd: -1}
 	defer func() {
 		if err != nil {
 			c.close()
@@ -154,7 +154,10 @@ func newVCPU(kvm int) (c *vcpu, err error) {
 	if c.run, err = unix.Mmap(c.fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("map the virtual CPU's state: %w", err)
 	}
-	return c, c.enterLongMode()
+	if err = c.enterLongMode(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (c *vcpu) createMemory() (err error) {
@@ -195,9 +198,9 @@ func (c *vcpu) enterLongMode() error {
 // errDeadline says that the watchdog ended an attempt.
 var errDeadline = errors.New("deadline exceeded")
 
-// loop runs the loop once, to its end or until stopped is set.
-func (c *vcpu) loop(stopped *atomic.Bool) error {
-	r := kvmRegs{rip: guestCode, rcx: loopIterations, rflags: 2}
+// loop runs the loop, to its end or until stopped is set.
+func (c *vcpu) loop(iterations uint64, stopped *atomic.Bool) error {
+	r := kvmRegs{rip: guestCode, rcx: iterations, rflags: 2}
 	if _, err := ioctl(c.fd, kvmSetRegs, uintptr(unsafe.Pointer(&r))); err != nil {
 		return fmt.Errorf("KVM_SET_REGS: %w", err)
 	}
@@ -264,7 +267,7 @@ func measureLoop(kvm int) (measurement, error) {
 	defer c.watch(probeTime, &stopped)()
 	for range loopAttempts {
 		cpu, wall := threadTime(), time.Now()
-		err := c.loop(&stopped)
+		err := c.loop(loopIterations, &stopped)
 		if errors.Is(err, errDeadline) {
 			return m, nil
 		}
