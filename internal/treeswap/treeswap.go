@@ -39,8 +39,12 @@ func New(target string) (string, error) {
 
 // Replace puts the directory dir, made by New, in target's place in one step:
 // target exists at every moment if it did before. What was there is removed,
-// unless it is in use.
+// unless it is in use. The content is on the disk before it can be seen, so that
+// no crash leaves a tree of empty files.
 func Replace(dir, target string) error {
+	if err := syncFilesystem(dir); err != nil {
+		return err
+	}
 	err := unix.Renameat2(unix.AT_FDCWD, dir, unix.AT_FDCWD, target, unix.RENAME_EXCHANGE)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -53,6 +57,18 @@ func Replace(dir, target string) error {
 		return err
 	}
 	return removeUnused(old)
+}
+
+func syncFilesystem(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return &os.PathError{Op: "syncfs", Path: dir, Err: err}
+	}
+	return nil
 }
 
 // Sweep removes what earlier replacements and interrupted ones left in parent,
