@@ -86,6 +86,9 @@ func equal[T any](t *testing.T, what string, got, want T) {
 func same(t *testing.T, args ...string) harness.Result {
 	t.Helper()
 	reference := runOn(t, "runc", nil, args...)
+	if reference.Code == 125 {
+		t.Fatalf("docker refuses the command: %s", reference.Stderr)
+	}
 	got := run(t, args...)
 	if diff := cmp.Diff(reference, got); diff != "" {
 		t.Errorf("docker run %s (-runc +%s):\n%s", strings.Join(args, " "), underTest(), diff)
@@ -99,15 +102,21 @@ var names atomic.Int64
 func newName(t *testing.T) string {
 	t.Helper()
 	name := fmt.Sprintf("c%d", names.Add(1))
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
-		defer cancel()
-		r, err := suite.engine.Docker(ctx, nil, "rm", "--force", "--volumes", name)
-		if err != nil || r.Code != 0 && !strings.Contains(r.Stderr, "No such container") {
-			t.Errorf("remove container %s: %v %s", name, err, r.Stderr)
-		}
-	})
+	t.Cleanup(func() { remove(t, "rm", "--force", "--volumes", name) })
 	return name
+}
+
+// remove runs a docker command that takes something away, in a test's cleanup,
+// where the test's context has ended. What is gone, or going, is fine.
+func remove(t *testing.T, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	defer cancel()
+	r, err := suite.engine.Docker(ctx, nil, args...)
+	gone := strings.Contains(r.Stderr, "No such") || strings.Contains(r.Stderr, "already in progress")
+	if err != nil || r.Code != 0 && !gone {
+		t.Errorf("docker %s: %v %s", strings.Join(args, " "), err, r.Stderr)
+	}
 }
 
 // container is one that runs in the background.

@@ -34,6 +34,12 @@ func onTerminal(t *testing.T, args ...string) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newTerminal(t, file, cmd)
+}
+
+// newTerminal collects what a started command shows.
+func newTerminal(t *testing.T, file *os.File, cmd *exec.Cmd) *terminal {
+	t.Helper()
 	term := &terminal{t: t, file: file, cmd: cmd}
 	t.Cleanup(func() { _ = file.Close() })
 	go func() {

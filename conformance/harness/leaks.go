@@ -20,7 +20,8 @@ type Snapshot []string
 
 // Snapshot lists everything that exists now on behalf of this engine's
 // containers: processes, links, mounts, network namespaces, cgroups, state
-// folders.
+// folders. Docker's own network namespaces are mounts; it keeps their empty
+// files for a minute more.
 func (e *Engine) Snapshot() (Snapshot, error) {
 	var s Snapshot
 	s = append(s, e.processes()...)
@@ -34,7 +35,7 @@ func (e *Engine) Snapshot() (Snapshot, error) {
 	for _, m := range append(mountsBelow(e.Scratch), mountsBelow("/run/runcvm")...) {
 		s = append(s, "mount "+m)
 	}
-	for _, glob := range []string{e.path("docker-run/netns/*"), "/run/netns/*", stateGlob} {
+	for _, glob := range []string{"/run/netns/*", stateGlob} {
 		found, err := filepath.Glob(glob)
 		if err != nil {
 			return nil, err
@@ -135,5 +136,8 @@ func mountsBelow(dir string) []string {
 func cgroupDirs(name string) []string {
 	v1, _ := filepath.Glob("/sys/fs/cgroup/*" + name)
 	v2, _ := filepath.Glob("/sys/fs/cgroup" + name)
-	return append(v1, v2...)
+	return slices.DeleteFunc(append(v1, v2...), func(path string) bool {
+		info, err := os.Stat(path)
+		return err != nil || !info.IsDir()
+	})
 }

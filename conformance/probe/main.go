@@ -18,7 +18,7 @@ import (
 )
 
 const usage = `usage:
-  probe interfaces              every interface but lo: name, MAC, MTU, addresses
+  probe interfaces              every interface but lo: name, MAC, MTU, addresses but link-local ones
   probe serve ADDRESS           a TCP echo server
   probe echo ADDRESS BYTES      sends random bytes to an echo server and compares what comes back
   probe dns udp|tcp SERVER NAME the addresses of a name, as this server tells them
@@ -64,6 +64,10 @@ func interfaces(w io.Writer) error {
 		}
 		var list []string
 		for _, a := range addrs {
+			// Link-local addresses follow from the MAC, a little after the rest.
+			if n, ok := a.(*net.IPNet); ok && n.IP.IsLinkLocalUnicast() {
+				continue
+			}
 			list = append(list, a.String())
 		}
 		slices.Sort(list)
