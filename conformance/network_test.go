@@ -155,7 +155,7 @@ func TestInterfacesAreThoseOfAContainer(t *testing.T) {
 	start(t)
 	network := newNetwork(t, "--subnet", "172.30.6.0/24", "--opt", "com.docker.network.driver.mtu=1400")
 	same(t, "--network", network, "--ip", "172.30.6.9", "--hostname", "h",
-		"--add-host", "extra.example:192.0.2.7", "--dns-search", "search.example", "--dns-option", "ndots:3",
+		"--add-host", "extra.example:192.0.2.7", "--dns", "127.0.0.1", "--dns-search", "search.example", "--dns-option", "ndots:3",
 		probeImage, "sh", "-c", `probe interfaces | cut -d " " -f 1,3-
 			cat /proc/net/route /etc/hosts /etc/resolv.conf /etc/hostname; getent hosts extra.example h`)
 

@@ -77,7 +77,9 @@ state = %q
 disabled_plugins = ["io.containerd.grpc.v1.cri"]
 [grpc]
 address = %q
-`, e.path("containerd"), e.path("containerd-run"), e.path("containerd.sock"))
+[plugins."io.containerd.internal.v1.opt"]
+path = %q
+`, e.path("containerd"), e.path("containerd-run"), e.path("containerd.sock"), e.path("containerd-opt"))
 	if err := os.WriteFile(e.path("containerd.toml"), []byte(config), 0o600); err != nil {
 		return err
 	}
