@@ -1,0 +1,141 @@
+package conformance
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/runcvm/runcvm/conformance/harness"
+)
+
+// nothingLeft fails the test when something exists that was not there before.
+func nothingLeft(t *testing.T, before harness.Snapshot) {
+	t.Helper()
+	left, err := suite.engine.LeftBehind(before, 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thing := range left {
+		t.Errorf("left behind: %s", thing)
+	}
+}
+
+// oneError checks that docker shows one error, which has all these words in
+// it, and that the exit code is one of docker's for a container that did not
+// start.
+func oneError(t *testing.T, r harness.Result, words ...string) {
+	t.Helper()
+	if r.Code < 125 || r.Code > 127 {
+		t.Errorf("exit code %d", r.Code)
+	}
+	if n := strings.Count(r.Stderr, "Error response from daemon"); n != 1 || r.Stdout != "" {
+		t.Errorf("%d errors, want one\nstdout: %s\nstderr: %s", n, r.Stdout, r.Stderr)
+	}
+	for _, w := range words {
+		if !strings.Contains(r.Stderr, w) {
+			t.Errorf("the error lacks %q: %s", w, r.Stderr)
+		}
+	}
+}
+
+// TestBadInput has what keeps a container from starting. Each shows one error
+// that names the thing and the mend, and leaves nothing behind.
+func TestBadInput(t *testing.T) {
+	vmOnly(t)
+	write := func(name, body string) func(t *testing.T) []string {
+		return func(t *testing.T) []string {
+			path := filepath.Join(suite.profiles, name)
+			if err := os.WriteFile(path, []byte(body), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.RemoveAll(path) })
+			return []string{path}
+		}
+	}
+	for name, k := range map[string]struct {
+		runtime string
+		// prepare makes the bad input and returns words that the error must have.
+		prepare func(t *testing.T) []string
+		options []string
+		words   []string
+	}{
+		"missing kernel":       {runtime: "runcvm-nokernel", words: []string{harness.Prefix() + "/kernels", "install"}},
+		"no /dev/net/tun":      {runtime: "runcvm-notun", words: []string{"/dev/net/tun", "modprobe tun"}},
+		"unknown profile name": {runtime: "runcvm-profiles", options: []string{"--label", "runcvm.profile=nosuch"}, words: []string{"nosuch", "runcvm.profile"}},
+		"invalid profile": {
+			runtime: "runcvm-profiles", words: []string{"line 3", `"cpu"`, `"cpus"`},
+			prepare: write("bad.hcl", "profile \"bad\" {\n  machine {\n    cpu = 2\n  }\n}\n"),
+		},
+		"profile that is no HCL": {
+			runtime: "runcvm-profiles", words: []string{"line 1"},
+			prepare: write("syntax.hcl", "profile \"x\" {{{\n"),
+		},
+		"profile that cannot be read": {
+			runtime: "runcvm-profiles",
+			prepare: func(t *testing.T) []string {
+				path := filepath.Join(suite.profiles, "dangling.hcl")
+				if err := os.Symlink("/no/such/file", path); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = os.Remove(path) })
+				return []string{path}
+			},
+		},
+		"too little memory": {runtime: "runcvm", options: []string{"--memory", "6m"}, words: []string{"memory"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := alone(t)
+			before, err := e.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			words := k.words
+			if k.prepare != nil {
+				words = append(words, k.prepare(t)...)
+			}
+			oneError(t, runOn(t, k.runtime, nil, append(k.options, image, "true")...), words...)
+			nothingLeft(t, before)
+		})
+	}
+}
+
+func TestMissingEntrypointLeavesNothing(t *testing.T) {
+	e := alone(t)
+	before, err := e.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	oneError(t, run(t, image, "nosuchcommand"), `exec: "nosuchcommand": executable file not found in $PATH`)
+	nothingLeft(t, before)
+}
+
+// TestMalformedConfig runs bundles without an engine in between.
+func TestMalformedConfig(t *testing.T) {
+	e := alone(t)
+	for name, k := range map[string]struct{ body, word string }{
+		"no JSON":      {`{"ociVersion": "1.0.2", "process": `, "config.json"},
+		"wrong type":   {`{"ociVersion": "1.0.2", "process": {"args": "sh"}}`, "args"},
+		"no process":   {`{"ociVersion": "1.0.2", "root": {"path": "rootfs"}}`, "process"},
+		"empty":        {``, "config.json"},
+		"no such root": {`{"ociVersion": "1.0.2", "root": {"path": "/no/such/root"}, "process": {"cwd": "/", "args": ["sh"]}}`, "/no/such/root"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			vmOnly(t)
+			before, err := e.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := newBundle(t, nil)
+			if err := os.WriteFile(filepath.Join(b.dir, "config.json"), []byte(k.body), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			r := b.runcvm("run", "--bundle", b.dir, b.id())
+			if r.Code == 0 || !strings.Contains(r.Stderr, k.word) || strings.Contains(r.Stderr, "goroutine ") {
+				t.Errorf("got %+v, want a failure that names %q", r, k.word)
+			}
+			nothingLeft(t, before)
+		})
+	}
+}
