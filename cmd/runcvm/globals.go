@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -9,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/internal/diag"
 	"github.com/runcvm/runcvm/runtime/oci"
 )
@@ -74,35 +77,60 @@ func (g *globals) ociRuntime() (*oci.Runtime, error) {
 	}
 	return &oci.Runtime{
 		Runc: runc, GlobalArgs: g.runcArgs(), Root: g.root,
-		Prefix: g.prefix, ProfilesDir: g.profilesDir, RunDir: g.runDir,
+		Prefix: g.prefix, ProfilesDir: g.profilesDir, RunDir: g.runDir, Warn: g.warn,
 	}, nil
 }
 
 // reportError shows err: to people in full on stderr, to a container engine as
 // one line of the log that it asked for.
 func (g *globals) reportError(err error) {
-	fmt.Fprintln(os.Stderr, strings.TrimRight(diag.Render(err), "\n"))
+	var diags diag.Diagnostics
+	if errors.As(err, &diags) {
+		fmt.Fprintln(os.Stderr, strings.TrimRight(diags.Error(), "\n"))
+	} else {
+		fmt.Fprintf(os.Stderr, "runcvm: %v\n", err)
+	}
+	g.logLine(slog.LevelError, diag.OneLine(err))
+}
+
+// warn reports something of the plan that a VM does not honour as asked: in the
+// engine's log, or on the terminal of who runs a bundle by hand.
+func (g *globals) warn(w plan.Warning) {
+	line := w.Summary + ": " + w.Detail
+	if g.log == "" {
+		fmt.Fprintf(os.Stderr, "runcvm: warning: %s\n", line)
+		return
+	}
+	g.logLine(slog.LevelWarn, line)
+}
+
+// logLine appends a line to the log that --log names.
+func (g *globals) logLine(level slog.Level, line string) {
 	if g.log == "" {
 		return
 	}
-	file, ferr := os.OpenFile(g.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	if ferr != nil {
-		fmt.Fprintf(os.Stderr, "runcvm: open the log: %v\n", ferr)
+	file, err := os.OpenFile(g.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "runcvm: open the log: %v\n", err)
 		return
 	}
 	defer file.Close()
 	var handler slog.Handler = slog.NewTextHandler(file, nil)
 	if g.logFormat == "json" {
-		handler = slog.NewJSONHandler(file, &slog.HandlerOptions{ReplaceAttr: lowerLevel})
+		handler = slog.NewJSONHandler(file, &slog.HandlerOptions{ReplaceAttr: logrusLevel})
 	}
-	slog.New(handler).Error(diag.OneLine(err))
+	slog.New(handler).Log(context.Background(), level, line)
 }
 
-// lowerLevel writes levels as logrus does: containerd's runc shim looks for
+// logrusLevel writes levels as logrus does: containerd's runc shim looks for
 // "level":"error" to find the error to show.
-func lowerLevel(groups []string, a slog.Attr) slog.Attr {
+func logrusLevel(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.LevelKey {
-		a.Value = slog.StringValue(strings.ToLower(a.Value.String()))
+		level := strings.ToLower(a.Value.String())
+		if level == "warn" {
+			level = "warning"
+		}
+		a.Value = slog.StringValue(level)
 	}
 	return a
 }

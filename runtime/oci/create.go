@@ -7,16 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/runcvm/runcvm/engine"
 	"github.com/runcvm/runcvm/engine/ocispec"
 	"github.com/runcvm/runcvm/engine/plan"
-	"github.com/runcvm/runcvm/kernels"
-	"github.com/runcvm/runcvm/profiles"
-	"github.com/runcvm/runcvm/runtime/facts"
-	"github.com/runcvm/runcvm/runtime/image"
-	"github.com/runcvm/runcvm/runtime/install"
 	"github.com/runcvm/runcvm/runtime/supervisor"
 )
 
@@ -99,11 +91,26 @@ func (r *Runtime) prepare(id, bundle, dir string) error {
 	if err != nil {
 		return err
 	}
-	doc, p, err := r.Compile(id, bundle)
+	doc, err := readBundle(bundle)
 	if err != nil {
 		return err
 	}
-	if err := checkEntrypoint(doc.Spec, p); err != nil {
+	f, err := r.gather(id, bundle, &doc.Spec)
+	if err != nil {
+		return err
+	}
+	p, err := r.compile(&doc.Spec, f)
+	if err != nil {
+		return err
+	}
+	if err := checkEntrypoint(bundle, &doc.Spec); err != nil {
+		return err
+	}
+	for _, w := range p.Warnings {
+		r.Warn(w)
+	}
+	encoded, err := plan.Encode(p)
+	if err != nil {
 		return err
 	}
 	ocispec.Apply(doc, p.OCI)
@@ -111,10 +118,13 @@ func (r *Runtime) prepare(id, bundle, dir string) error {
 	if err != nil {
 		return err
 	}
-	encoded, err := plan.Encode(p)
-	if err != nil {
-		return err
-	}
+	return writeState(dir, map[string][]byte{
+		configFile: config, supervisor.PlanFile: encoded, bundleFile: []byte(bundle),
+	})
+}
+
+// writeState makes the state folder with these files.
+func writeState(dir string, files map[string][]byte) error {
 	// What a crash of the host left is of no use to a new container.
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("clear the state folder: %w", err)
@@ -122,9 +132,7 @@ func (r *Runtime) prepare(id, bundle, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the state folder: %w", err)
 	}
-	for name, data := range map[string][]byte{
-		configFile: config, supervisor.PlanFile: encoded, bundleFile: []byte(bundle),
-	} {
+	for name, data := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			return fmt.Errorf("write the container's state: %w", err)
 		}

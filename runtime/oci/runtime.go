@@ -17,6 +17,8 @@ import (
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/runcvm/runcvm/engine/plan"
 )
 
 // Defaults of Runtime's fields.
@@ -41,6 +43,8 @@ type Runtime struct {
 	ProfilesDir string
 	// RunDir has the containers' state folders and the probe's cache.
 	RunDir string
+	// Warn is told what a VM does not honour as it was asked to.
+	Warn func(plan.Warning)
 }
 
 // runcNames are the runtimes that FindRunc looks for, the first one first.

@@ -43,7 +43,7 @@ func (s *Supervisor) attachNetwork(context.Context) error {
 			return fmt.Errorf("give the VM interface %s: %w", iface.Name, err)
 		}
 		n.taps = append(n.taps, tap.Queues...)
-		n.qemuArgs = append(n.qemuArgs, qemu.NIC(i, plan.FDFirstNIC+i, iface.MAC, iface.MTU)...)
+		n.qemuArgs = append(n.qemuArgs, qemu.NIC(i, iface.MAC, plan.FDFirstNIC+i, iface.MTU)...)
 	}
 	n.dnsRelay = len(n.interfaces) > 0 && s.usesDockerResolver()
 	return nil
@@ -95,8 +95,7 @@ func (s *Supervisor) readResolvConf() ([]byte, error) {
 
 // relayDNS answers the DNS messages of a stream that the guest opened.
 func (s *Supervisor) relayDNS(stream io.ReadWriteCloser, transport string) {
-	if err := vmnet.DNSRelay(context.Background(), stream, transport); err != nil {
+	if err := (vmnet.DNSRelay{}).Serve(context.Background(), stream, transport); err != nil {
 		s.log.Info("DNS relay", "transport", transport, "error", err)
 	}
 }
-

@@ -43,8 +43,6 @@ func listen(t *testing.T, dir string, serve func(*net.UnixConn)) {
 	}()
 }
 
-
-
 func TestAttachCarriesFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 40))
 	if err := os.Mkdir(dir, 0o700); err != nil {
