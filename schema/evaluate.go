@@ -79,7 +79,8 @@ func (d *Declaration) Evaluate(scope *Scope) ([]Setting, diag.Diagnostics) {
 			diags = append(diags, hcldiag.Convert(problems, d.file.source, d.context())...)
 			continue
 		}
-		if v.IsNull() {
+		// What HCL could not parse is unknown here, and has been reported.
+		if v.IsNull() || !v.IsWhollyKnown() {
 			continue
 		}
 		value, m := s.attribute.decode(v)
