@@ -60,7 +60,7 @@ func (c *compiler) accel() (accel, reason string) {
 	if kvm.Usable {
 		return "kvm", kvm.Reason
 	}
-	c.warn("Running without KVM", "The machine runs in software translation (TCG), which is about ten times slower than the processor itself. KVM is not usable here: %s", kvm.Reason)
+	c.warn("Running without KVM", "The machine runs in software translation (TCG), which is much slower than the processor itself. KVM is not usable here: %s", kvm.Reason)
 	return "tcg", kvm.Reason
 }
 

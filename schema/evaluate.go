@@ -114,12 +114,13 @@ func references(e hclsyntax.Expression) []string {
 }
 
 // FromFlags returns what docker's flags set beside the profile p: a flag wins
-// over a value that was not made from it.
+// over a value that was not made from it, and is named as the origin of one
+// that is just the flag's.
 func FromFlags(p *Profile, v Variables) []Setting {
 	var settings []Setting
 	for _, a := range table {
 		value := v.flag(a.Reference)
-		if value == nil || slices.Contains(p.Uses(a), a.Reference) {
+		if value == nil || slices.Contains(p.Uses(a), a.Reference) && p.Value(a) != value {
 			continue
 		}
 		settings = append(settings, Setting{
