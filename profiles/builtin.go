@@ -29,7 +29,7 @@ var builtins = sync.OnceValue(func() map[string]*schema.Declaration {
 		if err != nil {
 			panic(fmt.Sprintf("profiles: %v", err))
 		}
-		file, diags := schema.ParseHCL(src, e.Name(), "builtin")
+		file, diags := schema.ParseHCL(src, "built-in "+e.Name(), "builtin")
 		if diags.HasErrors() {
 			panic("profiles: built-in profile: " + diags.Error())
 		}

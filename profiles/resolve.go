@@ -33,6 +33,7 @@ func Resolve(set *Set, request Request, variables schema.Variables) (*schema.Pro
 	for _, s := range schema.FromFlags(r.profile, variables) {
 		r.profile.Set(s)
 	}
+	r.diags.Sort()
 	return r.profile, r.diags
 }
 

@@ -41,9 +41,14 @@ type source struct {
 // and what editors and package managers leave behind are not profiles. A
 // missing directory is an empty set; a file that cannot be read is an error.
 func Load(dir string) (*Set, diag.Diagnostics) {
+	return LoadFS(os.DirFS(dir), dir)
+}
+
+// LoadFS is Load of a file system's root, which messages call dir.
+func LoadFS(files fs.FS, dir string) (*Set, diag.Diagnostics) {
 	var diags diag.Diagnostics
 	set := &Set{dir: dir}
-	entries, err := os.ReadDir(dir) // sorted by name
+	entries, err := fs.ReadDir(files, ".") // sorted by name
 	if errors.Is(err, fs.ErrNotExist) {
 		return set, nil
 	}
@@ -56,7 +61,7 @@ func Load(dir string) (*Set, diag.Diagnostics) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
-		text, err := os.ReadFile(path)
+		text, err := fs.ReadFile(files, e.Name())
 		if err != nil {
 			diags = append(diags, unreadable(path, err))
 			continue

@@ -79,7 +79,8 @@ func (d *Declaration) Evaluate(scope *Scope) ([]Setting, diag.Diagnostics) {
 			diags = append(diags, hcldiag.Convert(problems, d.file.source, d.context())...)
 			continue
 		}
-		if v.IsNull() {
+		// What HCL could not parse is unknown here, and has been reported.
+		if v.IsNull() || !v.IsWhollyKnown() {
 			continue
 		}
 		value, m := s.attribute.decode(v)
@@ -113,12 +114,13 @@ func references(e hclsyntax.Expression) []string {
 }
 
 // FromFlags returns what docker's flags set beside the profile p: a flag wins
-// over a value that was not made from it.
+// over a value that was not made from it, and is named as the origin of one
+// that is just the flag's.
 func FromFlags(p *Profile, v Variables) []Setting {
 	var settings []Setting
 	for _, a := range table {
 		value := v.flag(a.Reference)
-		if value == nil || slices.Contains(p.Uses(a), a.Reference) {
+		if value == nil || slices.Contains(p.Uses(a), a.Reference) && p.Value(a) != value {
 			continue
 		}
 		settings = append(settings, Setting{

@@ -163,7 +163,15 @@ func headerHint(name string) string {
 	if slices.Contains(blocks(), name) {
 		return fmt.Sprintf(" %s is a block, without an equals sign: %s { ... }.", name, name)
 	}
-	return diag.DidYouMean(name, headers)
+	if s := diag.DidYouMean(name, headers); s != "" {
+		return s
+	}
+	for _, a := range table {
+		if diag.Nearest(name, []string{a.Name}) != "" {
+			return fmt.Sprintf(" Did you mean %q in its block: %s { %s = ... }?", a.Name, a.Block, a.Name)
+		}
+	}
+	return fmt.Sprintf(" It has %s, and the blocks %s.", diag.List(headers), diag.List(blocks()))
 }
 
 func (p *parser) parseInherits(d *Declaration, a *hclsyntax.Attribute) {

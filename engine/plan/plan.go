@@ -139,6 +139,9 @@ type OCI struct {
 	Sysctl       map[string]string         `json:"sysctl,omitempty"`
 	// MemoryLimit is in bytes; 0 leaves the limit as it is (none).
 	MemoryLimit int64 `json:"memory_limit,omitempty"`
+	// PidsLimit bounds the supervisor's processes and threads; 0 leaves the limit
+	// as it is.
+	PidsLimit int64 `json:"pids_limit,omitempty"`
 	// NoFile is the supervisor's RLIMIT_NOFILE: the C virtiofsd holds one
 	// descriptor for each inode that the guest knows.
 	NoFile uint64 `json:"nofile"`

@@ -47,6 +47,12 @@ func (c *CommandLine) Properties(option, first string, properties ...Property) {
 
 func escape(value string) string { return strings.ReplaceAll(value, ",", ",,") }
 
+// Socket adds a character device that is an inherited, connected socket: it has
+// no JSON form on the command line.
+func (c *CommandLine) Socket(id string, fd int) {
+	c.Properties("chardev", "socket", Property{"id", id}, Number("fd", fd))
+}
+
 // Device adds a -device.
 func (c *CommandLine) Device(d Device) { c.json("device", "driver", d.driver(), d) }
 

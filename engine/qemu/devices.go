@@ -21,14 +21,6 @@ type MemoryBackendMemfd struct {
 
 func (MemoryBackendMemfd) qomType() string { return "memory-backend-memfd" }
 
-// RNGRandom is the host's random device.
-type RNGRandom struct {
-	ID       string `json:"id"`
-	Filename string `json:"filename"`
-}
-
-func (RNGRandom) qomType() string { return "rng-random" }
-
 // VirtioSerialPCI is the bus of VirtSerialPort.
 type VirtioSerialPCI struct {
 	ID       string `json:"id"`
@@ -57,14 +49,6 @@ type VhostUserFSPCI struct {
 }
 
 func (VhostUserFSPCI) driver() string { return "vhost-user-fs-pci" }
-
-// VirtioRNGPCI gives the guest random bytes of RNG.
-type VirtioRNGPCI struct {
-	ID  string `json:"id"`
-	RNG string `json:"rng"`
-}
-
-func (VirtioRNGPCI) driver() string { return "virtio-rng-pci" }
 
 // VirtioNetPCI is a network interface.
 type VirtioNetPCI struct {

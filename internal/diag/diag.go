@@ -5,8 +5,10 @@
 package diag
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -128,6 +130,34 @@ func (ds Diagnostics) Err() error {
 		return nil
 	}
 	return ds
+}
+
+// Sort puts those of one file together, in the order of its lines; files keep
+// the order in which they were met, and what has no place stands first.
+func (ds Diagnostics) Sort() {
+	order := map[string]int{}
+	for _, d := range ds {
+		if _, met := order[d.file()]; !met && d.Range != nil {
+			order[d.file()] = len(order) + 1
+		}
+	}
+	slices.SortStableFunc(ds, func(a, b *Diagnostic) int {
+		return cmp.Or(cmp.Compare(order[a.file()], order[b.file()]), cmp.Compare(a.offset(), b.offset()))
+	})
+}
+
+func (d *Diagnostic) file() string {
+	if d.Range == nil {
+		return ""
+	}
+	return d.Range.File
+}
+
+func (d *Diagnostic) offset() int {
+	if d.Range == nil {
+		return 0
+	}
+	return d.Range.Start.Byte
 }
 
 // Error renders all of them for a terminal.

@@ -1,7 +1,6 @@
 package diag
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/agext/levenshtein"
@@ -12,7 +11,7 @@ import (
 func Nearest(given string, options []string) string {
 	best, distance := "", 3
 	for _, option := range options {
-		d := levenshtein.Distance(strings.ToLower(given), strings.ToLower(option), nil)
+		d := edits(strings.ToLower(given), strings.ToLower(option))
 		// Three edits turn most short words into any other.
 		if d < distance && d <= max(1, len(option)/2) {
 			best, distance = option, d
@@ -30,6 +29,23 @@ func Nearest(given string, options []string) string {
 	return ""
 }
 
+// edits is the Levenshtein distance, where two letters in the wrong order count
+// once.
+func edits(a, b string) int {
+	d := levenshtein.Distance(a, b, nil)
+	if d == 2 && len(a) == len(b) {
+		for i := range len(a) - 1 {
+			if a[i] != b[i] {
+				if a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:] {
+					return 1
+				}
+				break
+			}
+		}
+	}
+	return d
+}
+
 // DidYouMean is Nearest as a sentence with a leading space, or "".
 func DidYouMean(given string, options []string) string {
 	if s := Nearest(given, options); s != "" {
@@ -38,8 +54,7 @@ func DidYouMean(given string, options []string) string {
 	return ""
 }
 
-// List joins names for a sentence: "a", "b" and "c". It sorts them unless they
-// are to keep their order.
+// List joins names for a sentence: "a", "b" and "c".
 func List(names []string) string {
 	quoted := make([]string, len(names))
 	for i, n := range names {
@@ -55,13 +70,6 @@ func Choices(names []string) string {
 		quoted[i] = `"` + n + `"`
 	}
 	return join(quoted, "or")
-}
-
-// Sorted returns a sorted copy.
-func Sorted(names []string) []string {
-	names = slices.Clone(names)
-	slices.Sort(names)
-	return names
 }
 
 func join(quoted []string, word string) string {

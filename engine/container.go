@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/runcvm/runcvm/engine/plan"
+)
+
+// capabilities are what the supervisor and its children use: taps and tc
+// (NET_ADMIN), file access in the name of the guest's users by virtiofsd (the
+// file and identity ones, MKNOD, SETFCAP; SYS_ADMIN for trusted attributes and
+// SYS_CHROOT for its sandbox), KILL for its children, SYS_RESOURCE and SYS_NICE
+// for limits and priorities.
+var capabilities = []string{
+	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID",
+	"CAP_KILL", "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW",
+	"CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID",
+	"CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
+}
+
+// openFiles is the kernel's default of fs.nr_open, the most that a limit can
+// be.
+const openFiles = 1 << 20
+
+// compileContainer describes the container that holds the machine.
+func (c *compiler) compileContainer() {
+	o := &c.plan.OCI
+	o.RootPath = c.facts.Tools.Root
+	o.Args = []string{plan.SupervisorPath, "supervise"}
+	o.Capabilities = slices.Clone(capabilities)
+	o.NoFile = openFiles
+}
+
+// Host devices that the processes around the machine open.
+var (
+	tun = device{"/dev/net/tun", 10, 200}
+	kvm = device{"/dev/kvm", 10, 232}
+)
+
+// device is a character device.
+type device struct {
+	path         string
+	major, minor int64
+}
+
+// pseudoDevices are drivers of any Linux kernel, by major and minor number:
+// they mean the same in the guest. Those that the runtime specification gives
+// every container are true: the guest makes them anyway.
+var pseudoDevices = map[[2]int64]bool{
+	{1, 3}: true, {1, 5}: true, {1, 7}: true, {1, 8}: true, {1, 9}: true,
+	{5, 0}: true, {5, 1}: true, {5, 2}: true,
+	{1, 11}:   false, // kmsg
+	{10, 200}: false, // net/tun
+	{10, 229}: false, // fuse
+	{10, 237}: false, // loop-control
+}
+
+// defaultDevices are the paths of the specification's default devices.
+var defaultDevices = []string{
+	"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/console", "/dev/ptmx",
+}
+
+// compileDevices gives the container the devices of the machine's processes and
+// the guest those of the spec that are its kernel's own.
+func (c *compiler) compileDevices() {
+	needed := []device{}
+	if c.plan.Network.Mode == "tc" {
+		needed = append(needed, tun)
+	}
+	if c.plan.Machine.Accel == "kvm" {
+		needed = append(needed, kvm)
+	}
+	o := &c.plan.OCI
+	o.Devices = []specs.LinuxDevice{}
+	o.DeviceRules = []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}
+	for _, d := range needed {
+		mode, root := defaultDeviceMode, uint32(0)
+		major, minor := d.major, d.minor
+		o.Devices = append(o.Devices, specs.LinuxDevice{
+			Path: d.path, Type: "c", Major: d.major, Minor: d.minor, FileMode: &mode, UID: &root, GID: &root,
+		})
+		o.DeviceRules = append(o.DeviceRules, specs.LinuxDeviceCgroup{
+			Allow: true, Type: "c", Major: &major, Minor: &minor, Access: "rw",
+		})
+	}
+	var foreign []string
+	for _, d := range c.linux().Devices {
+		standard, pseudo := pseudoDevices[[2]int64{d.Major, d.Minor}]
+		switch {
+		case !pseudo || d.Type != "c" && d.Type != "u":
+			foreign = append(foreign, d.Path)
+		case !standard || !slices.Contains(defaultDevices, d.Path):
+			c.plan.Guest.Devices = append(c.plan.Guest.Devices, d)
+		}
+	}
+	if len(foreign) > 0 {
+		c.warn("Host devices not passed to the guest",
+			"These devices belong to the host's kernel, and the machine has its own: %s. They are left out.", strings.Join(foreign, ", "))
+	}
+}

@@ -1,0 +1,88 @@
+package engine
+
+import (
+	"math"
+
+	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/schema"
+	"github.com/runcvm/runcvm/schema/units"
+)
+
+// Memory in mebibytes.
+const (
+	// minMemoryMiB is what Debian's kernel and an initramfs with a few modules
+	// need to reach user space.
+	minMemoryMiB = 96
+	// translationMiB is TCG's buffer for translated code. QEMU's default is an
+	// eighth of the host's memory, which no limit of a container can count on.
+	translationMiB = 128
+	// processesMiB is for QEMU, virtiofsd, the supervisor and their page tables.
+	processesMiB = 160
+)
+
+// maxCPUs is the limit of a q35 machine without an interrupt remapper.
+const maxCPUs = 255
+
+// compileMachine decides accelerator, vCPUs and RAM.
+func (c *compiler) compileMachine() {
+	m := plan.Machine{Type: "q35", OverheadMiB: processesMiB}
+	m.Accel, m.AccelReason = c.accel()
+	m.CPUs = schema.MachineCPUs.Of(c.profile)
+	if m.CPUs < 1 || m.CPUs > maxCPUs {
+		c.diags.Errorf("Impossible number of vCPUs", "A machine has from 1 to %d vCPUs, not %d.%s", maxCPUs, m.CPUs, c.blame(schema.MachineCPUs.Attribute))
+	}
+	memory := schema.MachineMemory.Of(c.profile)
+	m.MemoryMiB = memory.WholeMiB()
+	if m.MemoryMiB < minMemoryMiB {
+		c.diags.Errorf("Too little memory",
+			"The machine's memory is %s, and a guest's kernel needs %dM to start. Ask for more: docker run --memory %dm, or machine.memory in a profile.%s",
+			memory, minMemoryMiB, minMemoryMiB, c.blame(schema.MachineMemory.Attribute))
+	}
+	if m.Accel == "tcg" {
+		m.OverheadMiB += translationMiB
+	}
+	c.plan.Machine = m
+}
+
+// accel chooses the accelerator and gives the reason of a choice by "auto".
+func (c *compiler) accel() (accel, reason string) {
+	kvm := c.facts.KVM
+	switch schema.MachineAccel.Of(c.profile) {
+	case "tcg":
+		return "tcg", ""
+	case "kvm":
+		if !kvm.Usable {
+			c.diags.Errorf("KVM is not usable",
+				"machine.accel is \"kvm\", but on this host: %s Use \"auto\" or \"tcg\" to run in software.%s", kvm.Reason, c.blame(schema.MachineAccel.Attribute))
+		}
+		return "kvm", ""
+	}
+	if kvm.Usable {
+		return "kvm", kvm.Reason
+	}
+	c.warn("Running without KVM", "The machine runs in software translation (TCG), which is much slower than the processor itself. KVM is not usable here: %s", kvm.Reason)
+	return "tcg", kvm.Reason
+}
+
+// compileResources rewrites the limits that bound the application to bound the
+// machine around it.
+func (c *compiler) compileResources() {
+	r := c.resources()
+	m := c.plan.Machine
+	if r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 {
+		ram := units.Bytes(m.MemoryMiB) * units.MiB
+		overhead := units.Bytes(m.OverheadMiB) * units.MiB
+		c.plan.OCI.MemoryLimit = int64(ram + overhead)
+	}
+	if r.Pids != nil && r.Pids.Limit != nil && *r.Pids.Limit > 0 {
+		c.warn("Process limit not applied in the guest",
+			"The limit of %d processes does not count those in the machine, whose kernel has its own; the machine's memory bounds them. Outside, it is raised by the threads of QEMU and virtiofsd.", *r.Pids.Limit)
+		limit := *r.Pids.Limit
+		c.plan.OCI.PidsLimit = limit + min(supervisorThreads, math.MaxInt64-limit)
+	}
+}
+
+// supervisorThreads is what the processes outside of the machine may start:
+// QEMU a thread for each vCPU and up to 64 for I/O, virtiofsd a pool, the
+// supervisor a few.
+const supervisorThreads = 512

@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"path"
+	"slices"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/schema"
+)
+
+// compileRootfs decides how the image's root reaches the guest.
+func (c *compiler) compileRootfs() {
+	c.plan.Rootfs = plan.Rootfs{
+		Type:     "virtiofs",
+		Cache:    schema.RootfsCache.Of(c.profile),
+		HostPath: c.facts.Bundle.RootPath,
+		ReadOnly: c.spec.Root != nil && c.spec.Root.Readonly,
+	}
+}
+
+// kernelTypes are file systems of the guest's kernel: what they show is the
+// guest's. "cgroup" becomes the guest's cgroup2.
+var kernelTypes = []string{
+	"proc", "sysfs", "tmpfs", "ramfs", "devpts", "mqueue", "cgroup", "cgroup2", "securityfs",
+	"debugfs", "tracefs", "bpf", "binfmt_misc", "hugetlbfs", "fusectl", "configfs", "pstore", "efivarfs",
+}
+
+// systemPaths are where the container needs its own kernel file systems for the
+// supervisor.
+var systemPaths = []string{"/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys", "/sys/fs/cgroup"}
+
+// compileMounts sends each mount of the spec where it belongs: kernel file
+// systems to the guest (and those that the supervisor needs to the container as
+// well), everything else to the shared directory, from where the guest binds
+// it.
+func (c *compiler) compileMounts() {
+	var container, shared []specs.Mount
+	guest := []plan.GuestMount{}
+	for _, m := range c.spec.Mounts {
+		destination := path.Clean("/" + m.Destination)
+		if isKernelType(m) {
+			guest = append(guest, guestKernelMount(m, destination))
+			if slices.Contains(systemPaths, destination) {
+				container = append(container, m)
+			}
+			continue
+		}
+		name := strconv.Itoa(len(shared))
+		guest = append(guest, plan.GuestMount{
+			Type: "volume", Source: name, Destination: destination, Options: slices.Clone(m.Options),
+		})
+		m.Destination = path.Join(plan.VolumesMount, name)
+		shared = append(shared, m)
+	}
+	container = c.addSystemMounts(container)
+	container = append(container, c.toolMounts()...)
+	c.plan.OCI.Mounts = append(container, shared...)
+	c.plan.Guest.Mounts = guest
+}
+
+// isKernelType tells a file system of the guest's kernel from host files.
+func isKernelType(m specs.Mount) bool {
+	return slices.Contains(kernelTypes, m.Type) && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind")
+}
+
+func guestKernelMount(m specs.Mount, destination string) plan.GuestMount {
+	g := plan.GuestMount{Type: m.Type, Source: m.Source, Destination: destination, Options: slices.Clone(m.Options)}
+	if g.Type == "cgroup" {
+		g.Type, g.Source = "cgroup2", "cgroup2"
+	}
+	return g
+}
+
+// addSystemMounts adds what the supervisor cannot do without and a hand-written
+// bundle may lack.
+func (c *compiler) addSystemMounts(container []specs.Mount) []specs.Mount {
+	var missing []specs.Mount
+	for _, m := range []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
+	} {
+		if !slices.ContainsFunc(container, func(have specs.Mount) bool { return path.Clean("/"+have.Destination) == m.Destination }) {
+			missing = append(missing, m)
+		}
+	}
+	return append(missing, container...)
+}
+
+// toolMounts are those of our own in the container.
+func (c *compiler) toolMounts() []specs.Mount {
+	root := specs.Mount{
+		Destination: plan.RootMount, Type: "bind", Source: c.facts.Bundle.RootPath,
+		Options: []string{"rbind", "rprivate"},
+	}
+	if c.plan.Rootfs.ReadOnly {
+		root.Options = append(root.Options, "ro")
+	}
+	return []specs.Mount{
+		root,
+		{
+			// It holds mount points alone, as many as there are volumes.
+			Destination: plan.VolumesMount, Type: "tmpfs", Source: "tmpfs",
+			Options: []string{"nosuid", "nodev", "mode=0755", "size=4m"},
+		},
+		{
+			Destination: plan.KernelMount, Type: "bind", Source: c.plan.Kernel.HostDir,
+			Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev"},
+		},
+		{
+			Destination: plan.StateMount, Type: "bind", Source: c.facts.Bundle.StateDir,
+			Options: []string{"bind", "rprivate", "nosuid", "nodev"},
+		},
+		{
+			// The C virtiofsd locks a file in /var/run/virtiofsd.
+			Destination: virtiofsdRun, Type: "tmpfs", Source: "tmpfs",
+			Options: []string{"nosuid", "nodev", "noexec", "mode=0700", "size=1m"},
+		},
+	}
+}
+
+// virtiofsdRun is /var/run/virtiofsd in the tool root, whose /var/run is /run.
+const virtiofsdRun = "/run/virtiofsd"

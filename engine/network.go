@@ -1,0 +1,73 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/schema"
+)
+
+// reservedPorts stay with the container's own stack, which shares its addresses
+// with the guest. Linux gives local ports from 32768 to 60999 by default and
+// IANA's dynamic range ends at 65535: the range is outside of what a guest
+// takes by itself.
+var reservedPorts = [2]uint16{61184, 61439}
+
+// compileNetwork decides how the container's interfaces reach the guest.
+func (c *compiler) compileNetwork() {
+	c.plan.Network = plan.Network{Mode: "none", ReservedPorts: reservedPorts}
+	if schema.NetworkMode.Of(c.profile) == "none" {
+		return
+	}
+	c.plan.Network.Mode = "tc"
+	namespace := c.namespace(specs.NetworkNamespace)
+	switch {
+	case namespace == nil:
+		c.diags.Errorf("Host network not supported",
+			"The container has no network namespace of its own (docker run --network host), and a machine cannot share the host's network stack. Use another network and publish ports with -p, or set network.mode = \"none\" in a profile.")
+	case strings.HasPrefix(namespace.Path, "/proc/"):
+		c.diags.Errorf("Shared network not supported",
+			"The container joins another one's network namespace, %s (docker run --network container:NAME), and a machine cannot share another's network stack. Put both on a user-defined network, where they reach each other by name.", namespace.Path)
+	}
+	if !c.facts.Host.HasTun {
+		c.diags.Errorf("No /dev/net/tun",
+			"The machine's network needs taps, and the host has no character device /dev/net/tun. Load the driver (modprobe tun), or set network.mode = \"none\" in a profile.%s", c.blame(schema.NetworkMode.Attribute))
+	}
+}
+
+// namespace returns the spec's namespace of a type, nil when the container has
+// that of the host.
+func (c *compiler) namespace(t specs.LinuxNamespaceType) *specs.LinuxNamespace {
+	namespaces := c.linux().Namespaces
+	for i := range namespaces {
+		if namespaces[i].Type == t {
+			return &namespaces[i]
+		}
+	}
+	return nil
+}
+
+// compileSysctl splits kernel parameters: the application's are the guest's,
+// the container keeps the ports that are reserved for it.
+func (c *compiler) compileSysctl() {
+	guest := map[string]string{}
+	for key, value := range c.linux().Sysctl {
+		guest[key] = value
+	}
+	if c.plan.Network.Mode == "tc" {
+		first, last := c.plan.Network.ReservedPorts[0], c.plan.Network.ReservedPorts[1]
+		const reserved = "net.ipv4.ip_local_reserved_ports"
+		ports := fmt.Sprintf("%d-%d", first, last)
+		if own := strings.TrimSpace(guest[reserved]); own != "" {
+			ports = own + "," + ports
+		}
+		guest[reserved] = ports
+		c.plan.OCI.Sysctl = map[string]string{"net.ipv4.ip_local_port_range": fmt.Sprintf("%d %d", first, last)}
+	}
+	if len(guest) > 0 {
+		c.plan.Guest.Sysctl = guest
+	}
+}

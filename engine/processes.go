@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"strconv"
+
+	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/engine/qemu"
+	"github.com/runcvm/runcvm/schema/units"
+)
+
+// compileProcesses writes the command lines of the supervisor's children.
+func (c *compiler) compileProcesses() {
+	c.plan.Processes = map[string]plan.Process{
+		"qemu":      {Argv: append([]string{plan.QEMUPath}, c.qemuArguments()...)},
+		"virtiofsd": {Argv: append([]string{c.facts.Tools.VirtiofsdPath}, c.virtiofsdArguments()...)},
+	}
+}
+
+// agentPort is the name of the agent's port in the guest, as guest/api has it;
+// the engine does not import the guest's packages.
+const (
+	agentPort = "org.runcvm.agent.0"
+	shareTag  = "runcvm"
+)
+
+// qemuArguments describes the machine to QEMU. Interfaces are added by the
+// supervisor: see qemu.NIC.
+func (c *compiler) qemuArguments() []string {
+	m, k := c.plan.Machine, c.plan.Kernel
+	var q qemu.CommandLine
+	q.Flag("nodefaults")
+	q.Flag("no-user-config")
+	q.Flag("no-reboot")
+	q.Value("display", "none")
+	q.Properties("machine", m.Type, c.machineProperties()...)
+	q.Properties("accel", m.Accel, c.accelProperties()...)
+	q.Properties("cpu", c.cpuModel())
+	q.Properties("smp", "", qemu.Number("cpus", m.CPUs), qemu.Number("sockets", 1), qemu.Number("cores", m.CPUs), qemu.Number("threads", 1))
+	q.Properties("m", "", qemu.Property{Name: "size", Value: strconv.Itoa(m.MemoryMiB) + "M"})
+	q.Object(qemu.MemoryBackendMemfd{ID: "ram", Size: int64(units.Bytes(m.MemoryMiB) * units.MiB), Share: true})
+	if c.plan.Firmware.Type == "qboot" {
+		q.Value("bios", "qboot.rom")
+	}
+	q.Value("kernel", k.Image)
+	q.Value("initrd", k.Initramfs)
+	q.Value("append", k.CommandLine)
+
+	q.Socket("qmp", plan.FDQMP)
+	q.Properties("mon", "", qemu.Property{Name: "chardev", Value: "qmp"}, qemu.Property{Name: "mode", Value: "control"})
+	q.Socket("console", plan.FDConsole)
+	q.Value("serial", "chardev:console")
+	q.Socket("agent", plan.FDAgent)
+	q.Device(qemu.VirtioSerialPCI{ID: "serial", MaxPorts: 2})
+	// Port 0 is the one of a console.
+	q.Device(qemu.VirtSerialPort{ID: "agentport", Bus: "serial.0", Nr: 1, Chardev: "agent", Name: agentPort})
+	q.Socket("share", plan.FDShare)
+	q.Device(qemu.VhostUserFSPCI{ID: "sharefs", Chardev: "share", Tag: shareTag, QueueSize: 1024})
+	return q.Args()
+}
+
+func (c *compiler) machineProperties() []qemu.Property {
+	return []qemu.Property{
+		{Name: "memory-backend", Value: "ram"},
+		// None of these is used, and the guest would look for each of them.
+		{Name: "vmport", Value: "off"},
+		{Name: "smbus", Value: "off"},
+		{Name: "sata", Value: "off"},
+		{Name: "i8042", Value: "off"},
+		{Name: "usb", Value: "off"},
+		{Name: "graphics", Value: "off"},
+	}
+}
+
+func (c *compiler) accelProperties() []qemu.Property {
+	if c.plan.Machine.Accel != "tcg" {
+		return nil
+	}
+	return []qemu.Property{{Name: "thread", Value: "multi"}, qemu.Number("tb-size", translationMiB)}
+}
+
+// cpuModel is the host's processor under KVM, all that can be translated under
+// TCG.
+func (c *compiler) cpuModel() string {
+	if c.plan.Machine.Accel == "kvm" {
+		return "host"
+	}
+	return "max"
+}
+
+// virtiofsdArguments serves the shared directory on an inherited socket. Both
+// programs chroot into it: they are in a container already, where the other
+// sandbox, a mount namespace, is not to be had.
+func (c *compiler) virtiofsdArguments() []string {
+	socket := "--fd=" + strconv.Itoa(plan.FDVhostUserListen)
+	cache := c.plan.Rootfs.Cache
+	if c.facts.Tools.VirtiofsdKind == "rust" {
+		return []string{
+			socket,
+			"--shared-dir=" + plan.ShareMount,
+			"--cache=" + cache,
+			"--sandbox=chroot",
+			"--announce-submounts",
+			"--xattr",
+			"--inode-file-handles=prefer",
+		}
+	}
+	args := []string{
+		socket, "-f",
+		"-o", "source=" + plan.ShareMount,
+		"-o", "sandbox=chroot",
+		"-o", "cache=" + cache,
+		"-o", "xattr",
+		"-o", "announce_submounts",
+		// The container's limit is as high as it may be.
+		"--rlimit-nofile=0",
+	}
+	if cache == "always" {
+		// Names and attributes live a second instead of a day, so that changes by
+		// the host are seen; the contents are kept while the attributes agree.
+		args = append(args, "-o", "timeout=1")
+	}
+	return args
+}
