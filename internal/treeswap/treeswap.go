@@ -27,6 +27,10 @@ const (
 	oldPrefix = ".old-"
 )
 
+// Pattern matches, in the target's folder, the directories that New and Replace
+// make (path/filepath.Match).
+const Pattern = ".[no][el][wd]-*"
+
 // New makes an empty directory with mode 0755 beside target, to be filled and
 // given to Replace.
 func New(target string) (string, error) {

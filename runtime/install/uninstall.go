@@ -1,0 +1,171 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/runcvm/runcvm/internal/treeswap"
+)
+
+// UninstallOptions say what is removed. Empty fields stand for the defaults.
+type UninstallOptions struct {
+	Prefix    string
+	Cache     string
+	KeepCache bool // leave the fetched packages for the next installation
+	// Force removes the files of VMs that are running, which ends them.
+	Force  bool
+	Docker Docker
+}
+
+// InUseError says that VMs run from the installation.
+type InUseError struct {
+	Prefix    string
+	Processes []int
+}
+
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("%s is in use: the processes %v belong to VMs that run from it; stop their containers first", e.Prefix, e.Processes)
+}
+
+// Uninstall takes back what Install did, and nothing else: files that others
+// put below the prefix stay. Where nothing is installed, it succeeds.
+func Uninstall(ctx context.Context, o UninstallOptions, progress io.Writer) error {
+	p := &printer{w: progress}
+	setDefault(&o.Prefix, DefaultPrefix)
+	setDefault(&o.Cache, DefaultCache)
+	setDefault(&o.Docker.PIDFile, DefaultDockerPID)
+	if os.Geteuid() != 0 {
+		return errors.New("runcvm uninstall needs root")
+	}
+	if err := checkPrefix(o.Prefix); err != nil {
+		return err
+	}
+	r, err := readRecord(o.Prefix)
+	installed := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if installed {
+		unlock, err := lock(ctx, p, o.Prefix)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if err := o.checkUnused(); err != nil {
+			return err
+		}
+	}
+	if err := o.unregister(p, r.Docker); err != nil {
+		return err
+	}
+	if installed {
+		if err := removeInstallation(p, o.Prefix); err != nil {
+			return err
+		}
+	} else {
+		p.printf("Nothing is installed in %s", o.Prefix)
+	}
+	if o.KeepCache {
+		return nil
+	}
+	return removeCache(o.Cache)
+}
+
+func (o *UninstallOptions) checkUnused() error {
+	if o.Force {
+		return nil
+	}
+	dirs, err := setAside(o.Prefix)
+	if err != nil {
+		return err
+	}
+	var users []int
+	for _, dir := range append(dirs, filepath.Join(o.Prefix, ToolRoot), filepath.Join(o.Prefix, kernelsPath)) {
+		more, err := treeswap.Users(dir)
+		if err != nil {
+			return err
+		}
+		users = append(users, more...)
+	}
+	if len(users) > 0 {
+		slices.Sort(users)
+		return &InUseError{Prefix: o.Prefix, Processes: slices.Compact(users)}
+	}
+	return nil
+}
+
+// unregister looks where the installation registered the runtime and where the
+// options say.
+func (o *UninstallOptions) unregister(p *printer, d *dockerRecord) error {
+	if d != nil {
+		if err := unregister(p, d.Config, o.Prefix, o.Docker.PIDFile, d.Created, d.CreatedDir); err != nil {
+			return err
+		}
+	}
+	path, present, err := o.Docker.config()
+	if err != nil || !present || o.Docker.Skip {
+		return err
+	}
+	return unregister(p, path, o.Prefix, o.Docker.PIDFile, false, false)
+}
+
+// setAside returns the tool roots that were replaced while VMs used them, and
+// those that were never finished.
+func setAside(prefix string) ([]string, error) {
+	return filepath.Glob(filepath.Join(prefix, treeswap.Pattern))
+}
+
+// removeInstallation removes what Install makes, the record last.
+func removeInstallation(p *printer, prefix string) error {
+	remove, err := setAside(prefix)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{ProgramPath, GuestPath, ToolRoot, kernelsPath} {
+		remove = append(remove, filepath.Join(prefix, name))
+	}
+	for _, name := range remove {
+		if err := os.RemoveAll(name); err != nil {
+			return err
+		}
+	}
+	_ = os.Remove(filepath.Join(prefix, filepath.Dir(ProgramPath))) // stays when others have files in it
+	entries, err := os.ReadDir(prefix)
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == recordName })
+	if err := os.Remove(filepath.Join(prefix, recordName)); err != nil {
+		return err
+	}
+	if len(others) > 0 {
+		p.printf("Removed the installation; %s stays, since it holds %d other files or folders", prefix, len(others))
+		return nil
+	}
+	p.printf("Removed %s", prefix)
+	return os.Remove(prefix)
+}
+
+// removeCache removes the suites' folders, and the cache when nothing else is in
+// it.
+func removeCache(cache string) error {
+	for _, suite := range Suites() {
+		for _, name := range []string{cacheApt, cacheTree, cacheKernel, cacheRecord} {
+			if err := os.RemoveAll(filepath.Join(cache, suite, name)); err != nil {
+				return err
+			}
+		}
+		if err := treeswap.Sweep(filepath.Join(cache, suite)); err != nil {
+			return err
+		}
+		_ = os.Remove(filepath.Join(cache, suite))
+	}
+	_ = os.Remove(cache) // fails when others have put something into it
+	return nil
+}
