@@ -3,7 +3,9 @@ package testkit
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,37 +13,49 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Snapshot is what a test could leave behind.
+// Snapshot is what a test could leave behind. It counts nothing that other
+// processes of the machine do meanwhile.
 type Snapshot struct {
 	FDs        map[string]int // this process's open files by what they are, e.g. "/dev/net/tun"
-	Mounts     []string       // mount points of this mount namespace
-	Namespaces []string       // network namespaces that some process lives in
-	Links      []string       // interfaces of this network namespace
+	Mounts     []string       // mount points below the folders asked for
+	Namespaces []string       // network namespaces of this process's threads and of its children
+	Links      []string       // the product's interfaces in this network namespace
 	Children   []string       // processes whose parent is this one: "pid comm"
 }
 
-// TakeSnapshot looks at this process and machine. Sockets and pipes of the Go
-// runtime (epoll, eventfd) are left out of the open files.
-func TakeSnapshot() (Snapshot, error) {
+// TakeSnapshot looks at this process, its children and the mounts below
+// folders. What the Go runtime polls with is left out of the open files.
+func TakeSnapshot(folders ...string) (Snapshot, error) {
 	var s Snapshot
 	var err error
 	if s.FDs, err = openFiles(); err != nil {
 		return s, err
 	}
-	if s.Mounts, err = mountPoints(); err != nil {
+	if s.Mounts, err = mountPoints(folders); err != nil {
 		return s, err
 	}
-	if s.Namespaces, s.Children, err = processes(); err != nil {
+	children, err := childProcesses()
+	if err != nil {
 		return s, err
+	}
+	for _, pid := range append(children, strconv.Itoa(os.Getpid())) {
+		s.Namespaces = append(s.Namespaces, threadNamespaces(pid)...)
+	}
+	slices.Sort(s.Namespaces)
+	s.Namespaces = slices.Compact(s.Namespaces)
+	for _, pid := range children {
+		comm, _ := os.ReadFile("/proc/" + pid + "/comm") // it may have ended
+		s.Children = append(s.Children, pid+" "+strings.TrimSpace(string(comm)))
 	}
 	links, err := netlink.LinkList()
 	if err != nil {
 		return s, fmt.Errorf("list network interfaces: %w", err)
 	}
 	for _, l := range links {
-		s.Links = append(s.Links, l.Attrs().Name)
+		if strings.HasPrefix(l.Attrs().Name, "runcvm") {
+			s.Links = append(s.Links, l.Attrs().Name)
+		}
 	}
-	slices.Sort(s.Links)
 	return s, nil
 }
 
@@ -76,17 +90,17 @@ func (s Snapshot) Leaked(before Snapshot) []string {
 }
 
 // NoLeaks fails the test when, at its end, something is left that was not there
-// when NoLeaks was called. Call it first: cleanups run in reverse order. Such
+// when NoLeaks was called; mounts are those below folders. Call it first: cleanups run in reverse order. Such
 // tests must not run in parallel with others of their process.
-func NoLeaks(t testing.TB) {
+func NoLeaks(t testing.TB, folders ...string) {
 	t.Helper()
-	before, err := TakeSnapshot()
+	before, err := TakeSnapshot(folders...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		Eventually(t, 10*time.Second, func() error {
-			after, err := TakeSnapshot()
+			after, err := TakeSnapshot(folders...)
 			if err != nil {
 				return err
 			}
@@ -118,14 +132,17 @@ func openFiles() (map[string]int, error) {
 	return files, nil
 }
 
-func mountPoints() ([]string, error) {
+func mountPoints(folders []string) ([]string, error) {
 	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
 	var points []string
 	for line := range strings.Lines(string(data)) {
-		if fields := strings.Fields(line); len(fields) > 4 {
+		fields := strings.Fields(line)
+		if len(fields) > 4 && slices.ContainsFunc(folders, func(f string) bool {
+			return fields[4] == f || strings.HasPrefix(fields[4], strings.TrimSuffix(f, "/")+"/")
+		}) {
 			points = append(points, fields[4])
 		}
 	}
@@ -133,27 +150,33 @@ func mountPoints() ([]string, error) {
 	return points, nil
 }
 
-// processes lists the network namespaces of all processes, and the children of
-// this one. Processes that end meanwhile are no error.
-func processes() (namespaces, children []string, err error) {
+// childProcesses lists the processes whose parent is this one.
+func childProcesses() (pids []string, err error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	parent := fmt.Sprintf("\nPPid:\t%d\n", os.Getpid())
 	for _, e := range entries {
-		if e.Name()[0] < '0' || e.Name()[0] > '9' {
+		if _, err := strconv.Atoi(e.Name()); err != nil {
 			continue
-		}
-		if ns, err := os.Readlink("/proc/" + e.Name() + "/ns/net"); err == nil {
-			namespaces = append(namespaces, ns)
 		}
 		status, err := os.ReadFile("/proc/" + e.Name() + "/status")
 		if err == nil && strings.Contains(string(status), parent) {
-			name, _, _ := strings.Cut(strings.TrimPrefix(string(status), "Name:\t"), "\n")
-			children = append(children, e.Name()+" "+name)
+			pids = append(pids, e.Name())
 		}
 	}
-	slices.Sort(namespaces)
-	return slices.Compact(namespaces), children, nil
+	return pids, nil
+}
+
+// threadNamespaces lists the network namespaces of a process's threads. Threads
+// that end meanwhile are no error.
+func threadNamespaces(pid string) (namespaces []string) {
+	tasks, _ := filepath.Glob("/proc/" + pid + "/task/*/ns/net") // the pattern is well-formed
+	for _, task := range tasks {
+		if ns, err := os.Readlink(task); err == nil {
+			namespaces = append(namespaces, ns)
+		}
+	}
+	return namespaces
 }

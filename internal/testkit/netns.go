@@ -63,6 +63,10 @@ func (n *Namespace) Try(f func() error) error {
 	})
 }
 
+// The main thread never ends, so a goroutine that switches namespaces must not
+// get it: the main goroutine keeps it.
+func init() { runtime.LockOSThread() }
+
 // onOwnThread runs f on a thread that ends with it: nobody else ever sees the
 // namespaces that f switches to.
 func onOwnThread(f func() error) error {

@@ -237,13 +237,10 @@ func (w *walk) follow(path string) error {
 			if err != nil {
 				return err
 			}
-			if target != "" && more {
-				target += "/" + tail
-				more = false
-				rest = target
-				continue
-			}
 			if target != "" {
+				if more {
+					target += "/" + tail
+				}
 				rest = target
 				continue
 			}

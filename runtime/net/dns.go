@@ -14,7 +14,8 @@ import (
 )
 
 // DNSRelay carries DNS messages between the guest and the resolver of the
-// container's network namespace. The zero value asks Docker's.
+// container's network namespace. The zero value asks Docker's. One relay serves
+// all streams of a VM; it must not be copied.
 type DNSRelay struct {
 	// Server is the resolver's address and port; DockerResolver when empty.
 	Server string
@@ -27,6 +28,9 @@ type DNSRelay struct {
 	// dial replaces net.Dialer, for tests in which only some threads are in the
 	// resolver's network namespace.
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	once  sync.Once
+	slots chan struct{} // one taken by each query over UDP that waits for its answer
 }
 
 const (
@@ -35,33 +39,33 @@ const (
 	maxDNSMessage = 1<<16 - 1
 	// dnsSends is how often a query is sent over UDP.
 	dnsSends = 3
-	// dnsInFlight bounds the queries of one stream that wait for an answer. The
-	// container's stack has 256 local ports.
-	dnsInFlight = 32
+	// dnsInFlight bounds the queries over UDP that wait for an answer, each with a
+	// socket. The container's stack has 256 local ports.
+	dnsInFlight = 128
 )
 
-func (d DNSRelay) server() string {
+func (d *DNSRelay) server() string {
 	if d.Server != "" {
 		return d.Server
 	}
 	return DockerResolver
 }
 
-func (d DNSRelay) connect(ctx context.Context, network string) (net.Conn, error) {
+func (d *DNSRelay) connect(ctx context.Context, network string) (net.Conn, error) {
 	if d.dial != nil {
 		return d.dial(ctx, network, d.server())
 	}
 	return (&net.Dialer{Timeout: d.timeout()}).DialContext(ctx, network, d.server())
 }
 
-func (d DNSRelay) timeout() time.Duration {
+func (d *DNSRelay) timeout() time.Duration {
 	if d.Timeout > 0 {
 		return d.Timeout
 	}
 	return 5 * time.Second
 }
 
-func (d DNSRelay) idleTimeout() time.Duration {
+func (d *DNSRelay) idleTimeout() time.Duration {
 	if d.IdleTimeout > 0 {
 		return d.IdleTimeout
 	}
@@ -73,7 +77,8 @@ func (d DNSRelay) idleTimeout() time.Duration {
 // done, and closes the stream. Messages pass unchanged, the truncation flag
 // included. Over UDP the answers come in any order, and a query that cannot be
 // answered is answered with SERVFAIL.
-func (d DNSRelay) Serve(ctx context.Context, stream io.ReadWriteCloser, network string) error {
+func (d *DNSRelay) Serve(ctx context.Context, stream io.ReadWriteCloser, network string) error {
+	d.once.Do(func() { d.slots = make(chan struct{}, dnsInFlight) })
 	defer stream.Close()
 	stop := context.AfterFunc(ctx, func() { end(stream) })
 	defer stop()
@@ -95,11 +100,10 @@ func end(stream io.ReadWriteCloser) {
 	}
 }
 
-func (d DNSRelay) serveUDP(ctx context.Context, stream io.ReadWriter) error {
+func (d *DNSRelay) serveUDP(ctx context.Context, stream io.ReadWriter) error {
 	var (
 		queries sync.WaitGroup
 		writing sync.Mutex
-		slots   = make(chan struct{}, dnsInFlight)
 		in      = bufio.NewReader(stream)
 	)
 	defer queries.Wait()
@@ -111,9 +115,13 @@ func (d DNSRelay) serveUDP(ctx context.Context, stream io.ReadWriter) error {
 		if err != nil {
 			return fmt.Errorf("read a DNS query from the guest: %w", err)
 		}
-		slots <- struct{}{}
+		select {
+		case d.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
 		queries.Go(func() {
-			defer func() { <-slots }()
+			defer func() { <-d.slots }()
 			answer, err := d.ask(ctx, query)
 			if err != nil {
 				slog.Debug("a DNS query has no answer", "server", d.server(), "error", err)
@@ -130,7 +138,7 @@ func (d DNSRelay) serveUDP(ctx context.Context, stream io.ReadWriter) error {
 // ask sends the query over UDP and returns the answer with the query's ID. A
 // new socket for each query keeps an answer from reaching another query with
 // the same ID.
-func (d DNSRelay) ask(ctx context.Context, query []byte) ([]byte, error) {
+func (d *DNSRelay) ask(ctx context.Context, query []byte) ([]byte, error) {
 	conn, err := d.connect(ctx, "udp")
 	if err != nil {
 		return nil, err
@@ -171,7 +179,7 @@ func readAnswer(conn net.Conn, answer, query []byte) (int, error) {
 }
 
 // serveTCP pipes: DNS over TCP has the same framing (RFC 1035, 4.2.2).
-func (d DNSRelay) serveTCP(ctx context.Context, stream io.ReadWriteCloser) error {
+func (d *DNSRelay) serveTCP(ctx context.Context, stream io.ReadWriteCloser) error {
 	conn, err := d.connect(ctx, "tcp")
 	if err != nil {
 		return fmt.Errorf("connect to the container's resolver: %w", err)

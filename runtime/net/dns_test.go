@@ -60,7 +60,7 @@ func resolver(t *testing.T, n *testkit.Namespace, serve func(number int64, q []b
 
 // relayed runs Serve in the namespace over a real yamux stream and returns the
 // guest's end.
-func relayed(t *testing.T, n *testkit.Namespace, d DNSRelay, network string) net.Conn {
+func relayed(t *testing.T, n *testkit.Namespace, d *DNSRelay, network string) net.Conn {
 	t.Helper()
 	a, b := net.Pipe()
 	quiet := yamux.DefaultConfig()
@@ -128,14 +128,14 @@ func TestDNSOverUDP(t *testing.T) {
 		stray[0]++ // another query's answer comes first
 		return [][]byte{stray, answerTo(q, 4000)}
 	})
-	c := relayed(t, n, DNSRelay{}, "udp")
+	c := relayed(t, n, &DNSRelay{}, "udp")
 	for id := range uint16(100) {
 		if got, want := exchange(t, c, query(id)), answerTo(query(id), 4000); !bytes.Equal(got, want) {
 			t.Fatalf("query %d: answer differs:\n%s", id, cmp.Diff(want, got))
 		}
 	}
 	// Many at once: answers by ID, in any order.
-	const parallel = 200
+	const parallel = 500
 	go func() {
 		for id := range uint16(parallel) {
 			_, _ = c.Write(frameDNS(query(id)))
@@ -164,7 +164,7 @@ func TestDNSOverUDPRepeats(t *testing.T) {
 		}
 		return [][]byte{answerTo(q, 100)}
 	})
-	c := relayed(t, n, DNSRelay{Timeout: 600 * time.Millisecond}, "udp")
+	c := relayed(t, n, &DNSRelay{Timeout: 600 * time.Millisecond}, "udp")
 	if got := exchange(t, c, query(7)); !bytes.Equal(got, answerTo(query(7), 100)) {
 		t.Errorf("got %x", got)
 	}
@@ -175,7 +175,7 @@ func TestDNSOverUDPRepeats(t *testing.T) {
 
 func TestDNSServerFailure(t *testing.T) {
 	n := testkit.NewNamespace(t)
-	refused := relayed(t, n, DNSRelay{}, "udp") // nobody listens
+	refused := relayed(t, n, &DNSRelay{}, "udp") // nobody listens
 	start := time.Now()
 	got := exchange(t, refused, query(0x1234))
 	want := []byte("\x12\x34\x81\x02\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x00\x00\x01\x00\x01")
@@ -186,7 +186,7 @@ func TestDNSServerFailure(t *testing.T) {
 		t.Errorf("a refused query took %v", took)
 	}
 	resolver(t, n, func(int64, []byte) [][]byte { return nil })
-	if d := cmp.Diff(want, exchange(t, relayed(t, n, DNSRelay{Timeout: 90 * time.Millisecond}, "udp"), query(0x1234))); d != "" {
+	if d := cmp.Diff(want, exchange(t, relayed(t, n, &DNSRelay{Timeout: 90 * time.Millisecond}, "udp"), query(0x1234))); d != "" {
 		t.Errorf("SERVFAIL after the timeout: %s", d)
 	}
 }
@@ -229,7 +229,7 @@ func TestDNSOverTCP(t *testing.T) {
 			}()
 		}
 	}()
-	c := relayed(t, n, DNSRelay{}, "tcp")
+	c := relayed(t, n, &DNSRelay{}, "tcp")
 	for id := range uint16(5) {
 		if got := exchange(t, c, query(id)); !bytes.Equal(got, answerTo(query(id), maxDNSMessage)) {
 			t.Fatalf("query %d: an answer of %d bytes differs", id, len(got))
@@ -242,7 +242,7 @@ func TestDNSOverTCP(t *testing.T) {
 		t.Errorf("after the guest's end: %v, want EOF", err)
 	}
 
-	idle := relayed(t, n, DNSRelay{IdleTimeout: 100 * time.Millisecond}, "tcp")
+	idle := relayed(t, n, &DNSRelay{IdleTimeout: 100 * time.Millisecond}, "tcp")
 	exchange(t, idle, query(1))
 	if _, err := idle.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("an idle connection: %v, want EOF", err)
@@ -255,7 +255,7 @@ func TestDNSRefusesBadStreams(t *testing.T) {
 		"shorter than a header": "\x00\x03abc",
 		"empty":                 "\x00\x00",
 	} {
-		c := relayed(t, n, DNSRelay{}, "udp")
+		c := relayed(t, n, &DNSRelay{}, "udp")
 		if _, err := io.WriteString(c, sent); err != nil {
 			t.Fatal(err)
 		}
@@ -263,11 +263,11 @@ func TestDNSRefusesBadStreams(t *testing.T) {
 			t.Errorf("%s: %v, want EOF", name, err)
 		}
 	}
-	c := relayed(t, n, DNSRelay{}, "sctp")
+	c := relayed(t, n, &DNSRelay{}, "sctp")
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("an unknown network: %v, want EOF", err)
 	}
-	c = relayed(t, n, DNSRelay{}, "tcp") // nobody listens
+	c = relayed(t, n, &DNSRelay{}, "tcp") // nobody listens
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Error(fmt.Errorf("no resolver: %w, want EOF", err))
 	}

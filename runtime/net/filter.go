@@ -1,6 +1,7 @@
 package net
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/vishvananda/netlink"
@@ -27,9 +28,23 @@ func addIngress(link netlink.Link) error {
 		Parent:    netlink.HANDLE_INGRESS,
 	}})
 	if err != nil {
-		return fmt.Errorf("add the tc ingress hook to interface %s: %w", link.Attrs().Name, err)
+		return tcError(err, "add the tc ingress hook to interface %s", link.Attrs().Name)
 	}
 	return nil
+}
+
+// ErrNoTC is wrapped by the error of Attach when the host's kernel lacks a part
+// of tc.
+var ErrNoTC = errors.New("the host's kernel lacks a part of traffic control")
+
+// tcError tells a kernel without the modules from every other error.
+func tcError(err error, format string, args ...any) error {
+	what := fmt.Sprintf(format, args...)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
+		return fmt.Errorf("%s: %w (%w); load its modules on the host "+
+			"(modprobe -a sch_ingress cls_u32 act_mirred), or use --network none", what, ErrNoTC, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 func removeIngress(link netlink.Link) error {
@@ -79,8 +94,8 @@ func (f filter) add(link, peer netlink.Link) error {
 		u.Actions = []netlink.Action{mirred(netlink.TCA_EGRESS_REDIR, netlink.TC_ACT_STOLEN, peer)}
 	}
 	if err := netlink.FilterAdd(u); err != nil {
-		return fmt.Errorf("add a tc filter (u32, priority %d) from interface %s to %s: %w",
-			f.prio, link.Attrs().Name, peer.Attrs().Name, err)
+		return tcError(err, "add a tc filter (u32, priority %d) from interface %s to %s",
+			f.prio, link.Attrs().Name, peer.Attrs().Name)
 	}
 	return nil
 }

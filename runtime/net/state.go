@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"net"
 	"sort"
-	"strconv"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -200,5 +199,5 @@ func retry[T any](list func() ([]T, error)) ([]T, error) {
 			return out, err
 		}
 	}
-	return nil, errors.New("the network kept changing while it was read (" + strconv.Itoa(attempts) + " attempts)")
+	return nil, fmt.Errorf("the network kept changing while it was read (%d attempts)", attempts)
 }

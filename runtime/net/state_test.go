@@ -35,16 +35,11 @@ func (r *iproute) do(err error) {
 func (r *iproute) pair(name, mac string, mtu int, addresses ...string) {
 	hw, err := net.ParseMAC(mac)
 	r.do(err)
+	// The far end stays down, and so out of what Read returns.
 	r.do(netlink.LinkAdd(&netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: name, MTU: mtu, HardwareAddr: hw}, PeerName: "far-" + name,
 	}))
 	r.do(setUp(name, mtu, addresses...))
-	// The far end only gives the carrier; it must not show up as an interface.
-	far, err := netlink.LinkByName("far-" + name)
-	r.do(err)
-	if err == nil {
-		r.do(netlink.LinkSetNoMaster(far))
-	}
 }
 
 func (r *iproute) route(route netlink.Route, device, destination string) {

@@ -36,7 +36,7 @@ const (
 	vm4, vm6           = "10.9.0.2", "fd09::2"
 )
 
-func newWire(t *testing.T, o wireOptions) *wire {
+func newWire(t testing.TB, o wireOptions) *wire {
 	t.Helper()
 	testkit.Require(t, testkit.Root, testkit.NetNS, testkit.Tun, testkit.TC)
 	testkit.NoLeaks(t)
@@ -124,7 +124,7 @@ func setUp(name string, mtu int, addresses ...string) error {
 
 // plugGuest makes the stand-in for the VM: a tap with the interface's own
 // hardware address and addresses, whose frames are those of the product's tap.
-func (w *wire) plugGuest(t *testing.T, o wireOptions) {
+func (w *wire) plugGuest(t testing.TB, o wireOptions) {
 	t.Helper()
 	var files []*os.File
 	w.guest.Run(func() (err error) {
@@ -159,7 +159,7 @@ func (w *wire) plugGuest(t *testing.T, o wireOptions) {
 
 // pollable duplicates a tap's descriptor so that Close ends a read, and turns
 // on the offloads that QEMU turns on.
-func pollable(t *testing.T, f *os.File) *os.File {
+func pollable(t testing.TB, f *os.File) *os.File {
 	t.Helper()
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
