@@ -1,0 +1,75 @@
+// Package qemu writes QEMU's command line from typed values. Devices, objects
+// and network back ends are written as JSON; the options that have no JSON form
+// are escaped. No value can add an option or a property.
+package qemu
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// CommandLine collects arguments. The zero value is empty.
+type CommandLine struct {
+	args []string
+}
+
+// Args returns the arguments without the program's name.
+func (c *CommandLine) Args() []string { return c.args }
+
+// Flag adds an option without a value: -nodefaults.
+func (c *CommandLine) Flag(name string) { c.args = append(c.args, "-"+name) }
+
+// Value adds an option whose value QEMU takes as it is: -kernel, -append, -bios.
+func (c *CommandLine) Value(name, value string) { c.args = append(c.args, "-"+name, value) }
+
+// Property is one of an option's properties, name=value.
+type Property struct{ Name, Value string }
+
+// Number makes a property with a number.
+func Number(name string, value int) Property { return Property{name, strconv.Itoa(value)} }
+
+// Properties adds an option of the form first,name=value,... An empty first is
+// left out. Commas in values are doubled, which is QEMU's escape; names and
+// first are the program's own.
+func (c *CommandLine) Properties(option, first string, properties ...Property) {
+	var parts []string
+	if first != "" {
+		parts = append(parts, escape(first))
+	}
+	for _, p := range properties {
+		parts = append(parts, p.Name+"="+escape(p.Value))
+	}
+	c.args = append(c.args, "-"+option, strings.Join(parts, ","))
+}
+
+func escape(value string) string { return strings.ReplaceAll(value, ",", ",,") }
+
+// Device adds a -device.
+func (c *CommandLine) Device(d Device) { c.json("device", "driver", d.driver(), d) }
+
+// Object adds an -object.
+func (c *CommandLine) Object(o Object) { c.json("object", "qom-type", o.qomType(), o) }
+
+// Netdev adds a -netdev.
+func (c *CommandLine) Netdev(n Netdev) { c.json("netdev", "type", n.netdevType(), n) }
+
+// json adds an option in JSON form, the discriminator first.
+func (c *CommandLine) json(option, key, kind string, v any) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		// The types of this package have only strings, numbers and booleans.
+		panic(fmt.Sprintf("qemu: encode %T: %v", v, err))
+	}
+	text := fmt.Sprintf("{%q:%q", key, kind)
+	if rest := strings.TrimPrefix(strings.TrimSpace(body.String()), "{"); rest != "}" {
+		text += "," + rest
+	} else {
+		text += "}"
+	}
+	c.args = append(c.args, "-"+option, text)
+}

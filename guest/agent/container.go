@@ -1,0 +1,106 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/runcvm/runcvm/guest/agent/rootfs"
+	"golang.org/x/sys/unix"
+)
+
+// startFirst starts the stage of the container's first process in new PID and
+// mount namespaces.
+func (a *Agent) startFirst() error {
+	f := &a.first
+	f.started, f.gone = make(chan struct{}), make(chan struct{})
+	pid, status, ch, err := a.startStage(unix.CLONE_NEWPID | unix.CLONE_NEWNS)
+	if err != nil {
+		return err
+	}
+	f.pid, f.channel = pid, ch
+	exited := make(chan unix.WaitStatus, 1)
+	f.exited = exited
+	a.spawn(func() {
+		exited <- <-status
+		close(f.gone)
+	})
+	proc := "/proc/" + strconv.Itoa(pid) + "/ns/"
+	if f.pidNS, err = os.Open(proc + "pid"); err != nil {
+		return err
+	}
+	f.mountNS, err = os.Open(proc + "mnt")
+	return err
+}
+
+// MountShare mounts the virtiofs share in the container's mount namespace. It
+// may be called before the rest of the configuration is known.
+func (a *Agent) MountShare(tag string) error {
+	return a.first.order(order{Share: &shareOrder{Tag: tag, Dir: a.config.ShareDir}})
+}
+
+// BuildRoot makes the container's root file system. The configuration's own
+// directories are the agent's.
+func (a *Agent) BuildRoot(c rootfs.Config) error {
+	c.Share, c.Root = a.config.ShareDir, a.config.RootDir
+	return a.first.order(order{Root: &c})
+}
+
+// order sends an order to the first process's stage and waits for its answer.
+func (f *firstProcess) order(o order, fds ...int) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.channel.send(o, fds...); err != nil {
+		return fmt.Errorf("the container's first process has ended: %w", err)
+	}
+	var r report
+	if _, err := f.channel.receive(&r); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("it ended before it answered")
+		}
+		return fmt.Errorf("the container's first process: %w", err)
+	}
+	if r.Failed != nil {
+		return (*startError)(r.Failed)
+	}
+	return nil
+}
+
+// claim gives the first process to the one request that may have it.
+func (f *firstProcess) claim() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.requested {
+		return errors.New("the container has been started before")
+	}
+	f.requested = true
+	return nil
+}
+
+// settle says whether the first process runs.
+func (f *firstProcess) settle(err error) {
+	f.failed = err != nil
+	close(f.started)
+}
+
+// running waits until the first process runs.
+func (f *firstProcess) running() error {
+	select {
+	case <-f.started:
+	case <-f.gone:
+	}
+	select {
+	case <-f.gone:
+		return errStopped
+	default:
+	}
+	if f.failed {
+		return errStopped
+	}
+	return nil
+}
+
+// errStopped is in runc's words.
+var errStopped = errors.New("cannot exec in a stopped container")

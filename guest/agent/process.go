@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/runcvm/runcvm/guest/api"
+	"golang.org/x/sys/unix"
+)
+
+// process is a running process of the container.
+type process struct {
+	pid    int // in the guest's own namespace
+	exited <-chan unix.WaitStatus
+	stdio  *stdio
+}
+
+// start starts a process. On error nothing of it is left, its streams
+// included.
+func (a *Agent) start(request *api.Process) (*process, error) {
+	open, err := a.streams.take(request.ID, request.Stdio)
+	if err != nil {
+		return nil, err
+	}
+	if len(request.Spec.Args) == 0 {
+		closeAll(open)
+		return nil, errors.New("process args cannot be empty")
+	}
+	std, err := a.openPipes(open, request.Spec.Terminal)
+	if err != nil {
+		return nil, err
+	}
+	var p *process
+	if request.Init {
+		p, err = a.runFirst(request, std)
+	} else {
+		p, err = a.runOther(request, std)
+	}
+	if err != nil {
+		std.abandon()
+		return nil, err
+	}
+	std.closeChild()
+	return p, nil
+}
+
+// runFirst lets the waiting stage become the container's entrypoint.
+func (a *Agent) runFirst(request *api.Process, s *stdio) (*process, error) {
+	f := &a.first
+	if err := f.claim(); err != nil {
+		return nil, err
+	}
+	err := a.run(f.channel, request, s)
+	f.settle(err)
+	if err != nil {
+		_ = a.config.Reaper.signal(f.pid, unix.SIGKILL)
+		return nil, err
+	}
+	return &process{pid: f.pid, exited: f.exited, stdio: s}, nil
+}
+
+// runOther starts a process beside the entrypoint.
+func (a *Agent) runOther(request *api.Process, s *stdio) (*process, error) {
+	if err := a.first.running(); err != nil {
+		return nil, err
+	}
+	pid, exited, ch, err := a.joinStage(a.first.pidNS)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.run(ch, request, s, int(a.first.mountNS.Fd())); err != nil {
+		_ = a.config.Reaper.signal(pid, unix.SIGKILL)
+		return nil, err
+	}
+	return &process{pid: pid, exited: exited, stdio: s}, nil
+}
+
+// run tells a stage to become the program, and waits until it has. It closes
+// the channel.
+func (a *Agent) run(ch channel, request *api.Process, s *stdio, fds ...int) error {
+	defer ch.close()
+	o := order{Run: &runOrder{Init: request.Init, Stdio: s.fds, Spec: request.Spec}}
+	for _, f := range s.child {
+		fds = append(fds, int(f.Fd()))
+	}
+	if err := ch.send(o, fds...); err != nil {
+		return fmt.Errorf("the process ended before it was told what to run: %w", err)
+	}
+	executing := false
+	for {
+		var r report
+		received, err := ch.receive(&r)
+		switch {
+		case err == io.EOF && executing:
+			return nil
+		case err == io.EOF:
+			return errors.New("the process was ended before it ran its program")
+		case err != nil:
+			return err
+		case r.Failed != nil:
+			return (*startError)(r.Failed)
+		case r.Terminal && len(received) == 1:
+			s.connectTerminal(received[0])
+		case r.Executing:
+			executing = true
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package agent
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/runcvm/runcvm/guest/agent/rootfs"
+	"golang.org/x/sys/unix"
+)
+
+// openTerminal makes a terminal the stage's standard descriptors and its
+// controlling terminal, and sends its master to the agent. It comes from the
+// container's own devpts, so that its name is right for the program.
+func (s *stage) openTerminal(o *runOrder) error {
+	master, err := unix.Open("/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("allocate a terminal from /dev/pts: %w", err)
+	}
+	defer unix.Close(master)
+	name, err := unlock(master)
+	if err != nil {
+		return fmt.Errorf("unlock the terminal: %w", err)
+	}
+	if size := o.Spec.ConsoleSize; size != nil {
+		win := &unix.Winsize{Row: uint16(size.Height), Col: uint16(size.Width)}
+		if err := unix.IoctlSetWinsize(master, unix.TIOCSWINSZ, win); err != nil {
+			return fmt.Errorf("size the terminal: %w", err)
+		}
+	}
+	slave, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open the terminal %s: %w", name, err)
+	}
+	defer unix.Close(slave)
+	if o.Init {
+		if err := rootfs.BindConsole(name); err != nil {
+			return err
+		}
+	}
+	if err := unix.IoctlSetInt(slave, unix.TIOCSCTTY, 0); err != nil {
+		return fmt.Errorf("take the terminal: %w", err)
+	}
+	for fd := range 3 {
+		if err := unix.Dup3(slave, fd, 0); err != nil {
+			return fmt.Errorf("connect descriptor %d: %w", fd, err)
+		}
+	}
+	return s.channel.send(report{Terminal: true}, master)
+}
+
+// unlock makes the terminal's other side usable and returns its name.
+func unlock(master int) (string, error) {
+	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
+		return "", err
+	}
+	n, err := unix.IoctlGetUint32(master, unix.TIOCGPTN)
+	if err != nil {
+		return "", err
+	}
+	return "/dev/pts/" + strconv.FormatUint(uint64(n), 10), nil
+}

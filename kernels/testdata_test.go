@@ -1,0 +1,138 @@
+package kernels
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"github.com/ulikunitz/xz"
+)
+
+// fakeELF is the start of an ELF file and some text.
+func fakeELF(text string) []byte { return append([]byte("\x7fELF"), text...) }
+
+// bzImage makes a kernel image whose payload is given.
+func bzImage(payload []byte) []byte {
+	const sects = 3
+	image := make([]byte, (sects+1)*sectorSize+64)
+	image[offSetupSects] = sects
+	copy(image[offMagic:], "HdrS")
+	binary.LittleEndian.PutUint16(image[offVersion:], 0x020f)
+	binary.LittleEndian.PutUint32(image[offPayloadOffset:], 64)
+	binary.LittleEndian.PutUint32(image[offPayloadLength:], uint32(len(payload)))
+	return append(image, payload...)
+}
+
+func withSize(compressed []byte, size int) []byte {
+	return binary.LittleEndian.AppendUint32(compressed, uint32(size))
+}
+
+func compressGzip(t testing.TB, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func compressXZ(t testing.TB, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := xz.NewWriter(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func compressZstd(t testing.TB, data []byte) []byte {
+	t.Helper()
+	w, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.EncodeAll(data, nil)
+}
+
+func compressLZ4(t testing.TB, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := lz4.NewWriter(&b)
+	if err := w.Apply(lz4.LegacyOption(true)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// packageTree makes an unpacked kernel package with depmod's files in place.
+func packageTree(t testing.TB, version string) string {
+	t.Helper()
+	tree := t.TempDir()
+	modules := filepath.Join("usr/lib/modules", version)
+	write(t, filepath.Join(tree, "boot/vmlinuz-"+version), bzImage(compressGzip(t, fakeELF("kernel"))))
+	for name, content := range moduleFiles(t) {
+		write(t, filepath.Join(tree, modules, name), content)
+	}
+	if err := os.Symlink("/usr/src/missing", filepath.Join(tree, modules, "build")); err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+// moduleFiles is a modules folder: one built-in module, one in each form of
+// compression, and names with both kinds of dashes.
+func moduleFiles(t testing.TB) map[string][]byte {
+	return map[string][]byte{
+		"modules.builtin": []byte("kernel/fs/virtiofs.ko\nkernel/fs/fuse.ko\n"),
+		"modules.dep": []byte(`kernel/v/virtio.ko.gz: kernel/v/virtio_ring.ko
+kernel/v/virtio_ring.ko:
+kernel/v/virtio-pci.ko.xz: kernel/v/virtio_pci_modern_dev.ko kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
+kernel/v/virtio_pci_modern_dev.ko:
+kernel/v/virtio_console.ko: kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko kernel/fs/fuse.ko
+kernel/net/virtio_net.ko.zst: kernel/net/net_failover.ko kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
+kernel/net/net_failover.ko:
+kernel/net/unrelated.ko:
+`),
+		"kernel/v/virtio.ko.gz":               compressGzip(t, fakeELF("virtio")),
+		"kernel/v/virtio_ring.ko":             fakeELF("virtio_ring"),
+		"kernel/v/virtio-pci.ko.xz":           compressXZ(t, fakeELF("virtio_pci")),
+		"kernel/v/virtio_pci_modern_dev.ko":   fakeELF("virtio_pci_modern_dev"),
+		"kernel/v/virtio_console.ko":          fakeELF("virtio_console"),
+		"kernel/net/virtio_net.ko.zst":        compressZstd(t, fakeELF("virtio_net")),
+		"kernel/net/net_failover.ko":          fakeELF("net_failover"),
+		"kernel/net/unrelated.ko":             fakeELF("unrelated"),
+		"kernel/net/not-in-modules-dep-yet.o": nil,
+	}
+}
+
+func write(t testing.TB, name string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,41 @@
+package profiles
+
+import (
+	"embed"
+	"fmt"
+	"sync"
+
+	"github.com/runcvm/runcvm/schema"
+)
+
+// Builtin holds the profiles that come with the program, as builtin/*.hcl.
+//
+//go:embed builtin/*.hcl
+var Builtin embed.FS
+
+// DefaultName is the profile that every machine begins with.
+const DefaultName = "default"
+
+// builtins parses the embedded profiles once. A mistake in them is a
+// programmer's.
+var builtins = sync.OnceValue(func() map[string]*schema.Declaration {
+	entries, err := Builtin.ReadDir("builtin")
+	if err != nil {
+		panic(fmt.Sprintf("profiles: %v", err))
+	}
+	declarations := map[string]*schema.Declaration{}
+	for _, e := range entries {
+		src, err := Builtin.ReadFile("builtin/" + e.Name())
+		if err != nil {
+			panic(fmt.Sprintf("profiles: %v", err))
+		}
+		file, diags := schema.ParseHCL(src, e.Name(), "builtin")
+		if diags.HasErrors() {
+			panic("profiles: built-in profile: " + diags.Error())
+		}
+		for _, d := range file.Profiles {
+			declarations[d.Name] = d
+		}
+	}
+	return declarations
+})

@@ -1,0 +1,49 @@
+# What every machine is made of unless something else is asked for. The order,
+# later wins: this profile, the host's own "default" in /etc/runcvm/profiles/,
+# the profiles that the image's label names, docker's flags.
+#
+# An expression sees container.* (the limits that docker run was given; null
+# when there is none), host.* and image.labels.
+
+profile "default" {
+  description = "A small headless machine with the image as its root file system"
+
+  machine {
+    # KVM where it is of use, else translation in software.
+    accel = "auto"
+
+    # docker run --cpus and --cpuset-cpus, rounded up to whole vCPUs.
+    cpus = coalesce(container.cpus, 1)
+
+    # docker run --memory is the machine's RAM; what QEMU itself needs comes on
+    # top of it.
+    memory = coalesce(container.memory, "512M")
+  }
+
+  kernel {
+    distribution = "debian"
+    version      = "latest"
+    append       = []
+  }
+
+  firmware {
+    type = "seabios"
+  }
+
+  rootfs {
+    # The root belongs to this machine alone. What the host changes in it is seen
+    # within a second.
+    cache = "always"
+  }
+
+  network {
+    mode = "auto"
+  }
+
+  agent {
+    # A boot takes 3 seconds in software translation on an idle machine; many at
+    # once on a busy one take much longer.
+    boot_timeout = "120s"
+    stop_timeout = "10s"
+  }
+}

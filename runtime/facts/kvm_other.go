@@ -1,0 +1,14 @@
+//go:build !amd64
+
+package facts
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+)
+
+// measureLoop exists for x86-64 alone.
+func measureLoop(int) (measurement, error) {
+	return measurement{}, fmt.Errorf("measuring KVM on %s: %w", runtime.GOARCH, errors.ErrUnsupported)
+}

@@ -1,0 +1,285 @@
+package net
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/runcvm/runcvm/internal/testkit"
+)
+
+const within = 15 * time.Second
+
+// listen opens a TCP listener in the namespace that answers each connection
+// with who.
+func listen(t *testing.T, n *testkit.Namespace, address, who string) {
+	t.Helper()
+	var l net.Listener
+	n.Run(func() (err error) {
+		l, err = net.Listen("tcp", address)
+		return err
+	})
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, who)
+			_ = c.Close()
+		}
+	}()
+}
+
+// whoAnswers connects from the namespace and reads what listen's side says.
+func whoAnswers(n *testkit.Namespace, address string) (who string, err error) {
+	err = n.Try(func() error {
+		c, err := net.DialTimeout("tcp", address, 2*time.Second)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+		data, err := io.ReadAll(c)
+		who = string(data)
+		return err
+	})
+	return who, err
+}
+
+func expectAnswer(t *testing.T, n *testkit.Namespace, address, want string) {
+	t.Helper()
+	testkit.Eventually(t, within, func() error {
+		who, err := whoAnswers(n, address)
+		if err != nil {
+			return err
+		}
+		if who != want {
+			return fmt.Errorf("%s is answered by %q, want %q", address, who, want)
+		}
+		return nil
+	})
+}
+
+func TestSharedAddress(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		options wireOptions
+	}{
+		{"veth", wireOptions{}},
+		{"veth with MTU 1400", wireOptions{mtu: 1400}},
+		{"macvlan", wireOptions{macvlan: true}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWire(t, tc.options)
+			for _, family := range []struct{ name, outside, vm string }{
+				{"IPv4", outside4, vm4},
+				{"IPv6", outside6, vm6},
+			} {
+				t.Run(family.name, func(t *testing.T) { sharedAddress(t, w, family.outside, family.vm) })
+			}
+		})
+	}
+}
+
+// sharedAddress checks who answers whom on one address.
+func sharedAddress(t *testing.T, w *wire, outside, vm string) {
+	at := net.JoinHostPort
+	reserved := strconv.Itoa(int(testReserved[0]) + 100)
+	listen(t, w.outside, at(outside, "80"), "outside")
+	listen(t, w.guest, at(vm, "80"), "guest")
+	listen(t, w.container, at(vm, "80"), "container")
+	listen(t, w.container, at(vm, reserved), "container")
+	listen(t, w.guest, at(vm, "61183"), "guest") // the ports around the range
+	listen(t, w.guest, at(vm, "61440"), "guest")
+
+	expectAnswer(t, w.guest, at(outside, "80"), "outside")     // VM to outside
+	expectAnswer(t, w.container, at(outside, "80"), "outside") // the container's own stack to outside
+	expectAnswer(t, w.outside, at(vm, "80"), "guest")          // outside to VM
+	expectAnswer(t, w.outside, at(vm, reserved), "container")
+	expectAnswer(t, w.outside, at(vm, "61183"), "guest")
+	expectAnswer(t, w.outside, at(vm, "61440"), "guest")
+
+	// A closed port is refused by the guest at once: nothing swallows the reset.
+	start := time.Now()
+	if _, err := whoAnswers(w.outside, at(vm, "81")); err == nil || time.Since(start) > time.Second {
+		t.Errorf("a closed port: got %v after %v, want a refusal at once", err, time.Since(start))
+	}
+	udpRefused(t, w.container, at(outside, "81"))
+	udpRefused(t, w.guest, at(outside, "81"))
+}
+
+// udpRefused checks that the ICMP error about a closed port comes back to the
+// stack that sent the datagram.
+func udpRefused(t *testing.T, n *testkit.Namespace, address string) {
+	t.Helper()
+	err := n.Try(func() error {
+		c, err := net.Dial("udp", address)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		if _, err := c.Write([]byte("x")); err != nil {
+			return err
+		}
+		_, err = c.Read(make([]byte, 1))
+		return err
+	})
+	var timeout net.Error
+	if err == nil || errors.As(err, &timeout) && timeout.Timeout() {
+		t.Errorf("UDP to a closed port of %s: got %v, want it refused", address, err)
+	}
+}
+
+func TestBulkTransfer(t *testing.T) {
+	const size = 64 << 20
+	w := newWire(t, wireOptions{})
+	for _, tc := range []struct {
+		name     string
+		from, to *testkit.Namespace
+		address  string
+	}{
+		{"guest to outside, IPv4", w.guest, w.outside, net.JoinHostPort(outside4, "90")},
+		{"outside to guest, IPv4", w.outside, w.guest, net.JoinHostPort(vm4, "90")},
+		{"guest to outside, IPv6", w.guest, w.outside, net.JoinHostPort(outside6, "90")},
+		{"outside to guest, IPv6", w.outside, w.guest, net.JoinHostPort(vm6, "90")},
+		{"container's stack to outside, IPv4", w.container, w.outside, net.JoinHostPort(outside4, "91")},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			took := transfer(t, tc.from, tc.to, tc.address, size)
+			t.Logf("%.0f MiB/s", float64(size)/(1<<20)/took.Seconds())
+		})
+	}
+}
+
+// transfer sends size random bytes and compares their digests at both ends.
+func transfer(t *testing.T, from, to *testkit.Namespace, address string, size int64) time.Duration {
+	t.Helper()
+	var l net.Listener
+	to.Run(func() (err error) {
+		l, err = net.Listen("tcp", address)
+		return err
+	})
+	defer l.Close()
+	type result struct {
+		sum string
+		err error
+	}
+	received := make(chan result, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			received <- result{err: err}
+			return
+		}
+		defer c.Close()
+		h := sha256.New()
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
+		_, err = io.Copy(h, c)
+		received <- result{fmt.Sprintf("%x", h.Sum(nil)), err}
+	}()
+	data := make([]byte, size)
+	if _, err := rand.Read(data); err != nil {
+		t.Fatal(err)
+	}
+	var c net.Conn
+	testkit.Eventually(t, within, func() error {
+		return from.Try(func() (err error) {
+			c, err = net.DialTimeout("tcp", address, 2*time.Second)
+			return err
+		})
+	})
+	defer c.Close()
+	start := time.Now()
+	_ = c.SetDeadline(start.Add(time.Minute))
+	if _, err := c.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	got := <-received
+	took := time.Since(start)
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	if want := fmt.Sprintf("%x", sha256.Sum256(data)); got.sum != want {
+		t.Fatalf("received bytes have the SHA-256 %s, want %s", got.sum, want)
+	}
+	return took
+}
+
+func TestAttachMakesASilentTap(t *testing.T) {
+	w := newWire(t, wireOptions{mtu: 1400})
+	w.container.Run(func() error {
+		link, err := netlink.LinkByName(w.tap.Name)
+		if err != nil {
+			return err
+		}
+		addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+		if err != nil {
+			return err
+		}
+		if len(addrs) != 0 || link.Attrs().MTU != 1400 || link.Attrs().RawFlags&0x80 == 0 {
+			return fmt.Errorf("the tap has addresses %v, MTU %d, flags %#x; want none, 1400, NOARP",
+				addrs, link.Attrs().MTU, link.Attrs().RawFlags)
+		}
+		if sent := link.Attrs().Statistics.TxPackets; sent != 0 {
+			// Only what is redirected to it may leave by the tap; there was nothing.
+			t.Logf("%d frames went to the guest before any test traffic", sent)
+		}
+		return nil
+	})
+}
+
+func TestAttachSeveralQueuesAndClose(t *testing.T) {
+	testkit.Require(t, testkit.Root, testkit.NetNS, testkit.Tun, testkit.TC)
+	testkit.NoLeaks(t)
+	n := testkit.NewNamespace(t)
+	n.Run(func() error {
+		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: "x"}); err != nil {
+			return err
+		}
+		for range 3 { // what Close leaves lets Attach in again
+			tap, err := Attach("eth0", 3, 4, testReserved)
+			if err != nil {
+				return err
+			}
+			if len(tap.Queues) != 4 || tap.Name != "runcvm3" {
+				return fmt.Errorf("got %d queues of %s", len(tap.Queues), tap.Name)
+			}
+			if _, err := Attach("eth0", 4, 1, testReserved); err == nil {
+				return errors.New("a second tap on the same interface was not refused")
+			}
+			if err := tap.Close(); err != nil {
+				return err
+			}
+			if _, err := netlink.LinkByName("runcvm3"); err == nil {
+				return errors.New("the tap outlived its descriptors")
+			}
+		}
+		return nil
+	})
+}
+
+func TestAttachErrors(t *testing.T) {
+	testkit.Require(t, testkit.Root, testkit.NetNS)
+	n := testkit.NewNamespace(t)
+	n.Run(func() error {
+		if _, err := Attach("nosuch", 0, 1, testReserved); err == nil {
+			return errors.New("an interface that does not exist was attached")
+		}
+		if _, err := Attach("lo", 0, 1, [2]uint16{9, 3}); err == nil {
+			return errors.New("an empty reserved range was taken")
+		}
+		return nil
+	})
+}

@@ -1,0 +1,144 @@
+package oci
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/runcvm/runcvm/engine"
+	"github.com/runcvm/runcvm/engine/ocispec"
+	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/kernels"
+	"github.com/runcvm/runcvm/profiles"
+	"github.com/runcvm/runcvm/runtime/facts"
+	"github.com/runcvm/runcvm/runtime/image"
+	"github.com/runcvm/runcvm/runtime/install"
+)
+
+// readBundle reads the config.json of a bundle.
+func readBundle(bundle string) (*ocispec.Document, error) {
+	path := filepath.Join(bundle, configFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the bundle: %w", err)
+	}
+	doc, err := ocispec.Parse(data, path)
+	if err != nil {
+		return nil, err
+	}
+	if doc.Spec.Root == nil || doc.Spec.Root.Path == "" {
+		return nil, fmt.Errorf("%s: root.path is missing: it must name the folder of the container's root file system", path)
+	}
+	if doc.Spec.Process == nil || len(doc.Spec.Process.Args) == 0 {
+		return nil, fmt.Errorf("%s: process.args is missing: a container needs a program to run", path)
+	}
+	return doc, nil
+}
+
+// gather looks at the host and at the bundle.
+func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error) {
+	tools, err := install.ReadTools(filepath.Join(r.Prefix, install.ToolRoot))
+	if err != nil {
+		return plan.Facts{}, err
+	}
+	installed, err := kernels.List(r.Prefix)
+	if err != nil {
+		return plan.Facts{}, err
+	}
+	labels, err := image.Labels(spec, id)
+	if err != nil {
+		return plan.Facts{}, err
+	}
+	root := spec.Root.Path
+	if !filepath.IsAbs(root) {
+		root = filepath.Join(bundle, root)
+	}
+	return facts.Gather(facts.Options{
+		CacheDir: r.RunDir,
+		Tools:    tools,
+		Kernels:  installed,
+		Image:    plan.Image{Labels: labels},
+		Bundle:   plan.Bundle{RootPath: root, StateDir: r.StateDir(id)},
+	})
+}
+
+// compile chooses the profiles and compiles the plan.
+func (r *Runtime) compile(spec *specs.Spec, f plan.Facts) (*plan.Plan, error) {
+	set, diags := profiles.Load(r.ProfilesDir)
+	if diags.HasErrors() {
+		return nil, diags.Err()
+	}
+	profile, diags := profiles.Resolve(set, profiles.Request{Label: f.Image.Labels[profiles.Label]}, engine.Variables(spec, f))
+	if diags.HasErrors() {
+		return nil, diags.Err()
+	}
+	p, diags := engine.Compile(profile, spec, f)
+	return p, diags.Err()
+}
+
+// PlanBundle compiles the plan of a bundle. factsFile, when not empty, has the
+// facts to use.
+func (r *Runtime) PlanBundle(id, bundle, factsFile string) (*plan.Plan, error) {
+	bundle, err := filepath.Abs(bundle)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := readBundle(bundle)
+	if err != nil {
+		return nil, err
+	}
+	var f plan.Facts
+	if factsFile != "" {
+		f, err = readFacts(factsFile)
+	} else {
+		f, err = r.gather(id, bundle, &doc.Spec)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.compile(&doc.Spec, f)
+}
+
+// BundleFacts gathers the facts of a bundle.
+func (r *Runtime) BundleFacts(id, bundle string) (plan.Facts, error) {
+	bundle, err := filepath.Abs(bundle)
+	if err != nil {
+		return plan.Facts{}, err
+	}
+	doc, err := readBundle(bundle)
+	if err != nil {
+		return plan.Facts{}, err
+	}
+	return r.gather(id, bundle, &doc.Spec)
+}
+
+func readFacts(path string) (plan.Facts, error) {
+	var f plan.Facts
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return f, fmt.Errorf("read the facts: %w", err)
+	}
+	if err := json.Unmarshal(data, &f); err != nil {
+		return f, fmt.Errorf("%s does not hold facts as `runcvm facts` prints them: %w", path, err)
+	}
+	return f, nil
+}
+
+// checkEntrypoint finds out before anything starts that the program is not
+// there or may not be executed: the engine turns the words into its exit code.
+func checkEntrypoint(bundle string, spec *specs.Spec) error {
+	view, err := image.NewView(bundle, spec)
+	if err != nil {
+		return err
+	}
+	err = image.LookPath(view, spec.Process)
+	var exec *image.ExecError
+	if errors.As(err, &exec) {
+		return fmt.Errorf("runcvm create failed: unable to start container process: %w", err)
+	}
+	return err
+}

@@ -1,0 +1,141 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/runcvm/runcvm/engine/ocispec"
+	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/runtime/supervisor"
+)
+
+// bundleFile in the state folder holds the path of the caller's bundle. The
+// config.json beside it is ours: the caller's is never changed.
+const bundleFile = "bundle"
+
+// configFile is the name of a bundle's configuration.
+const configFile = "config.json"
+
+// CreateOptions are `create`'s.
+type CreateOptions struct {
+	ID       string
+	Bundle   string
+	RuncArgs []string // runc's options without --bundle
+}
+
+// Create prepares the container's VM and creates the container.
+func (r *Runtime) Create(ctx context.Context, o CreateOptions) error {
+	return r.withContainer(o, func(dir string) error {
+		return r.runRunc(ctx, runcArgs("create", dir, o)...)
+	})
+}
+
+// RunOptions are `run`'s.
+type RunOptions struct {
+	CreateOptions
+	// Timeline receives a copy of the boot timeline; empty for none.
+	Timeline string
+}
+
+// Run creates the container, starts it and, unless the options detach it,
+// waits for its end and deletes it.
+func (r *Runtime) Run(ctx context.Context, o RunOptions) error {
+	return r.withContainer(o.CreateOptions, func(dir string) error {
+		err := r.runRunc(ctx, runcArgs("run", dir, o.CreateOptions)...)
+		if o.Timeline != "" {
+			data, rerr := os.ReadFile(filepath.Join(dir, supervisor.TimelineFile))
+			if rerr == nil {
+				rerr = os.WriteFile(o.Timeline, data, 0o644)
+			}
+			err = errors.Join(err, rerr)
+		}
+		if !r.known(o.ID) {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+		return err
+	})
+}
+
+func runcArgs(verb, dir string, o CreateOptions) []string {
+	args := append([]string{verb}, o.RuncArgs...)
+	return append(args, "--bundle", dir, o.ID)
+}
+
+// withContainer makes the state folder of a new container and calls do with
+// it. When that fails and runc knows no container, nothing is left behind.
+func (r *Runtime) withContainer(o CreateOptions, do func(dir string) error) error {
+	if err := checkID(o.ID); err != nil {
+		return err
+	}
+	if r.known(o.ID) {
+		return fmt.Errorf("container with id exists: %s", o.ID) // runc's words
+	}
+	dir := r.StateDir(o.ID)
+	if err := r.prepare(o.ID, o.Bundle, dir); err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	err := do(dir)
+	if err != nil && !r.known(o.ID) {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
+}
+
+// prepare compiles the plan and writes the state folder: the plan, our
+// config.json and the path of the caller's bundle.
+func (r *Runtime) prepare(id, bundle, dir string) error {
+	bundle, err := filepath.Abs(bundle)
+	if err != nil {
+		return err
+	}
+	doc, err := readBundle(bundle)
+	if err != nil {
+		return err
+	}
+	f, err := r.gather(id, bundle, &doc.Spec)
+	if err != nil {
+		return err
+	}
+	p, err := r.compile(&doc.Spec, f)
+	if err != nil {
+		return err
+	}
+	if err := checkEntrypoint(bundle, &doc.Spec); err != nil {
+		return err
+	}
+	for _, w := range p.Warnings {
+		r.Warn(w)
+	}
+	encoded, err := plan.Encode(p)
+	if err != nil {
+		return err
+	}
+	ocispec.Apply(doc, p.OCI)
+	config, err := doc.Marshal()
+	if err != nil {
+		return err
+	}
+	return writeState(dir, map[string][]byte{
+		configFile: config, supervisor.PlanFile: encoded, bundleFile: []byte(bundle),
+	})
+}
+
+// writeState makes the state folder with these files.
+func writeState(dir string, files map[string][]byte) error {
+	// What a crash of the host left is of no use to a new container.
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("clear the state folder: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the state folder: %w", err)
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			return fmt.Errorf("write the container's state: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/guest/api"
+	"github.com/runcvm/runcvm/runtime/supervisor"
+	"github.com/runcvm/runcvm/runtime/supervisor/control"
+)
+
+// ExecOptions are `exec`'s.
+type ExecOptions struct {
+	ID string
+	// Process is what runs in the VM.
+	Process specs.Process
+	// RuncArgs are runc's options (--detach, --pid-file, ...) without --process.
+	RuncArgs []string
+}
+
+// ProcessError is a process that could not be started, in runc's words.
+type ProcessError struct{ Failed api.Failed }
+
+func (e *ProcessError) Error() string {
+	return "exec failed: unable to start container process: " + e.Failed.Message
+}
+
+// Exec runs a process in the VM. The guest starts it first, so that a program
+// that cannot be executed is an error of this verb, as with runc; then runc
+// starts our relay in the container, which stands for the process.
+func (r *Runtime) Exec(ctx context.Context, o ExecOptions) error {
+	if err := checkID(o.ID); err != nil {
+		return err
+	}
+	token, err := r.startProcess(ctx, o)
+	if err != nil {
+		return err
+	}
+	file, err := r.writeRelay(o, token)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file)
+	return r.runRunc(ctx, append(append([]string{"exec"}, o.RuncArgs...), "--process", file, o.ID)...)
+}
+
+// startProcess asks the supervisor to start the process; it waits for a VM
+// that boots as long as that may take.
+func (r *Runtime) startProcess(ctx context.Context, o ExecOptions) (token string, err error) {
+	p, err := r.Plan(o.ID)
+	if err != nil {
+		return "", err
+	}
+	limit := time.Duration(p.Agent.BootTimeoutSeconds) * time.Second
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	conn, err := control.Dial(ctx, r.StateDir(o.ID), func() bool {
+		state, err := r.runcState(ctx, o.ID)
+		return err == nil && (state.Status == specs.StateRunning || state.Status == specs.StateCreated)
+	})
+	if err != nil {
+		return "", fmt.Errorf("cannot exec in container %s: %w", o.ID, err)
+	}
+	defer conn.Close()
+	reply, err := control.Call(ctx, conn, control.Request{Exec: &control.Exec{Process: o.Process}})
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("cannot exec in container %s: %w", o.ID, err)
+	case reply.Failed != nil:
+		return "", &ProcessError{*reply.Failed}
+	}
+	return reply.Token, nil
+}
+
+// writeRelay writes the process.json of the relay, which keeps only the
+// terminal of the process that it stands for.
+func (r *Runtime) writeRelay(o ExecOptions, token string) (path string, err error) {
+	relay := specs.Process{
+		Terminal:    o.Process.Terminal,
+		ConsoleSize: o.Process.ConsoleSize,
+		Args:        []string{plan.SupervisorPath, "relay", token},
+		Env:         []string{"PATH=/usr/bin"},
+		Cwd:         "/",
+	}
+	data, err := json.Marshal(relay)
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(r.StateDir(o.ID), "exec-"+token+".json")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return "", fmt.Errorf("write the exec's process: %w", err)
+	}
+	return path, nil
+}
+
+// Plan reads the plan of container id.
+func (r *Runtime) Plan(id string) (*plan.Plan, error) {
+	data, err := os.ReadFile(filepath.Join(r.StateDir(id), supervisor.PlanFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("container %s is not one that RunCVM created (no plan in %s)", id, r.StateDir(id))
+	} else if err != nil {
+		return nil, err
+	}
+	return plan.Decode(data)
+}

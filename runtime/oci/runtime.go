@@ -1,0 +1,186 @@
+// Package oci is the OCI runtime: the verbs as containerd's runc shim calls
+// them. What a VM needs to change it changes; the rest it hands to runc.
+package oci
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/runcvm/runcvm/engine/plan"
+)
+
+// Defaults of Runtime's fields.
+const (
+	DefaultPrefix      = "/opt/runcvm"
+	DefaultProfilesDir = "/etc/runcvm/profiles"
+	DefaultRunDir      = "/run/runcvm"
+	DefaultRoot        = "/run/runc" // runc's own
+)
+
+// Runtime is one invocation's settings.
+type Runtime struct {
+	// Runc is the path of the OCI runtime below this one.
+	Runc string
+	// GlobalArgs are runc's global options as this invocation got them.
+	GlobalArgs []string
+	// Root is runc's state folder (--root).
+	Root string
+	// Prefix is where RunCVM is installed.
+	Prefix string
+	// ProfilesDir has the host's profiles.
+	ProfilesDir string
+	// RunDir has the containers' state folders and the probe's cache.
+	RunDir string
+	// Warn is told what a VM does not honour as it was asked to.
+	Warn func(plan.Warning)
+}
+
+// runcNames are the runtimes that FindRunc looks for, the first one first.
+var runcNames = []string{"runc", "docker-runc", "crun"}
+
+// systemPath is searched after $PATH: containerd may run with a short one.
+const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// FindRunc returns the path of the OCI runtime to use: asked, when it is not
+// empty, else the first of runc, docker-runc and crun in $PATH or the system's
+// folders.
+func FindRunc(asked string) (string, error) {
+	if asked != "" {
+		path, err := exec.LookPath(asked)
+		if err != nil {
+			return "", fmt.Errorf("the runtime given by --runtime cannot be run: %w", err)
+		}
+		return path, nil
+	}
+	for _, name := range runcNames {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+		for _, dir := range filepath.SplitList(systemPath) {
+			if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+				return path, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("none of %s was found in $PATH or %s: install runc, or give its path by --runtime",
+		strings.Join(runcNames, ", "), systemPath)
+}
+
+// StateDir is the folder of container id's state.
+func (r *Runtime) StateDir(id string) string {
+	sum := sha256.Sum256([]byte(r.Root))
+	return filepath.Join(r.RunDir, "state", hex.EncodeToString(sum[:4]), id)
+}
+
+// checkID refuses ids that would name another folder. runc checks the rest.
+func checkID(id string) error {
+	if id == "" || id == "." || id == ".." || strings.ContainsRune(id, '/') {
+		return fmt.Errorf("invalid container id %q", id)
+	}
+	return nil
+}
+
+// runc returns a command of the runtime below, with our stdio.
+func (r *Runtime) runc(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, r.Runc, append(append([]string{}, r.GlobalArgs...), args...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd
+}
+
+// RuncError is a failure of the runtime below. It has reported it itself, on
+// stderr and in the log.
+type RuncError struct{ Code int }
+
+func (e *RuncError) Error() string { return fmt.Sprintf("runc failed with exit code %d", e.Code) }
+
+// runRunc runs the runtime below and waits. Descriptors that the caller of
+// ours passes beyond stdio (--preserve-fds, LISTEN_FDS) are not passed on.
+func (r *Runtime) runRunc(ctx context.Context, args ...string) error {
+	if err := r.runc(ctx, args...).Run(); err != nil {
+		return runError(r.Runc, err)
+	}
+	return nil
+}
+
+// runError is a *RuncError where the program ended with an exit code.
+func runError(path string, err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		return &RuncError{exit.ExitCode()}
+	}
+	return fmt.Errorf("run %s: %w", path, err)
+}
+
+// Passthrough replaces this process by the runtime below.
+func (r *Runtime) Passthrough(args ...string) error {
+	argv := append(append([]string{r.Runc}, r.GlobalArgs...), args...)
+	return fmt.Errorf("run %s: %w", r.Runc, syscall.Exec(r.Runc, argv, os.Environ()))
+}
+
+// known says whether runc has a state of container id.
+func (r *Runtime) known(id string) bool {
+	_, err := os.Stat(filepath.Join(r.Root, id))
+	return err == nil
+}
+
+// Delete deletes the container, then our state of it.
+func (r *Runtime) Delete(ctx context.Context, id string, args []string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	err := r.runRunc(ctx, append([]string{"delete"}, args...)...)
+	if !r.known(id) {
+		err = errors.Join(err, os.RemoveAll(r.StateDir(id)))
+	}
+	return err
+}
+
+// State prints runc's state of the container with the bundle that the caller
+// knows, not our copy of it.
+func (r *Runtime) State(ctx context.Context, id string) error {
+	cmd := r.runc(ctx, "state", id)
+	cmd.Stdout = nil
+	out, err := cmd.Output()
+	if err != nil {
+		return runError(r.Runc, err)
+	}
+	bundle, err := os.ReadFile(filepath.Join(r.StateDir(id), bundleFile))
+	if errors.Is(err, fs.ErrNotExist) { // not one of ours
+		_, err = os.Stdout.Write(out)
+		return err
+	} else if err != nil {
+		return err
+	}
+	var state map[string]any
+	if err := json.Unmarshal(out, &state); err != nil {
+		return fmt.Errorf("read runc's state of %s: %w", id, err)
+	}
+	state["bundle"] = string(bundle)
+	enc := json.NewEncoder(os.Stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(state)
+}
+
+// runcState is what State needs to know of a container.
+func (r *Runtime) runcState(ctx context.Context, id string) (specs.State, error) {
+	var state specs.State
+	cmd := r.runc(ctx, "state", id)
+	cmd.Stdout, cmd.Stderr = nil, nil
+	out, err := cmd.Output()
+	if err != nil {
+		return state, fmt.Errorf("container %s is not known to %s: %w", id, r.Runc, err)
+	}
+	return state, json.Unmarshal(out, &state)
+}

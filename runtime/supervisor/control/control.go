@@ -1,0 +1,148 @@
+// Package control is how the host-side verbs (exec, kill) and the exec relay
+// reach a container's supervisor: a unix socket in the container's state
+// folder, one request for each connection, in guest/api's framing.
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/api"
+)
+
+// SocketName is the socket's name in the state folder.
+const SocketName = "control.sock"
+
+// Request is the only message that a client sends before the answer. Exactly
+// one field is set.
+type Request struct {
+	Exec   *Exec   `json:"exec,omitempty"`
+	Attach *Attach `json:"attach,omitempty"`
+	Signal *Signal `json:"signal,omitempty"`
+}
+
+// Exec starts a process in the VM and holds its stdio until an Attach with the
+// token of the Reply.
+type Exec struct {
+	Process specs.Process `json:"process"`
+}
+
+// Attach connects the sender's stdin, stdout and stderr to a process. The
+// request is followed by one byte that carries the three descriptors, then by
+// api.ProcessControl messages; api.ProcessEvent messages come back.
+type Attach struct {
+	Token string `json:"token"`
+}
+
+// Signal sends a signal to the container's entrypoint.
+type Signal struct {
+	Number int `json:"number"` // Linux signal number
+}
+
+// Reply answers Exec and Signal.
+type Reply struct {
+	Token  string      `json:"token,omitempty"`
+	Failed *api.Failed `json:"failed,omitempty"` // the process could not be started
+	Error  string      `json:"error,omitempty"`  // the supervisor could not do it
+}
+
+// ErrUnreachable means that no supervisor listens: the container has ended, or
+// has not begun.
+var ErrUnreachable = errors.New("the container's supervisor does not answer")
+
+// Dial connects to the supervisor whose state folder is dir. It waits for a
+// supervisor that is just starting until ctx ends, as long as alive says that
+// it can still come.
+func Dial(ctx context.Context, dir string, alive func() bool) (*net.UnixConn, error) {
+	// A state folder's path may be longer than a socket address can be.
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	defer unix.Close(fd)
+	addr := &net.UnixAddr{Net: "unix", Name: filepath.Join("/proc/self/fd", strconv.Itoa(fd), SocketName)}
+	for {
+		conn, err := net.DialUnix("unix", nil, addr)
+		if err == nil {
+			return conn, nil
+		}
+		if !alive() {
+			return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// Call sends a request and reads its reply.
+func Call(ctx context.Context, conn *net.UnixConn, req Request) (Reply, error) {
+	var reply Reply
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return reply, err
+		}
+	}
+	if err := api.Write(conn, req); err != nil {
+		return reply, fmt.Errorf("ask the supervisor: %w", err)
+	}
+	if err := api.Read(conn, &reply); err != nil {
+		return reply, fmt.Errorf("read the supervisor's answer: %w", err)
+	}
+	if reply.Error != "" {
+		return reply, errors.New(reply.Error)
+	}
+	return reply, nil
+}
+
+// SendFiles sends open files over conn, with one byte.
+func SendFiles(conn *net.UnixConn, files ...*os.File) error {
+	fds := make([]int, len(files))
+	for i, f := range files {
+		fds[i] = int(f.Fd())
+	}
+	_, _, err := conn.WriteMsgUnix([]byte{0}, unix.UnixRights(fds...), nil)
+	return err
+}
+
+// ReceiveFiles receives what SendFiles sent: exactly n files.
+func ReceiveFiles(conn *net.UnixConn, n int) ([]*os.File, error) {
+	oob := make([]byte, unix.CmsgSpace(4*n))
+	_, oobn, _, _, err := conn.ReadMsgUnix(make([]byte, 1), oob)
+	if err != nil {
+		return nil, fmt.Errorf("receive descriptors: %w", err)
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil {
+		return nil, fmt.Errorf("receive descriptors: %w", err)
+	}
+	var files []*os.File
+	for _, m := range messages {
+		fds, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			continue
+		}
+		for _, fd := range fds {
+			unix.CloseOnExec(fd)
+			files = append(files, os.NewFile(uintptr(fd), "received"))
+		}
+	}
+	if len(files) != n {
+		for _, f := range files {
+			f.Close()
+		}
+		return nil, fmt.Errorf("received %d descriptors, expected %d", len(files), n)
+	}
+	return files, nil
+}

@@ -1,0 +1,167 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/runcvm/runcvm/guest/api"
+)
+
+// killedCode is the exit code of a container that was killed.
+const killedCode = 128 + int(syscall.SIGKILL)
+
+// errKilled ends a run whose entrypoint was killed before it started.
+var errKilled = errors.New("killed before the entrypoint started")
+
+// entrypoint is the container's main process, and the signals that wait for
+// its start.
+type entrypoint struct {
+	mu      sync.Mutex
+	process *process // nil until it has started
+	pending []int    // signals that came before
+}
+
+// notify begins to catch signals. It comes first of all: as PID 1 the
+// supervisor loses what it does not catch.
+func notify() <-chan os.Signal {
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals)
+	return signals
+}
+
+// started makes p the receiver of signals, beginning with those that waited.
+func (e *entrypoint) started(p *process) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.process = p
+	for _, n := range e.pending {
+		_ = p.control(api.ProcessControl{Signal: n})
+	}
+	e.pending = nil
+}
+
+// signal sends signal n to the entrypoint, or keeps it until that has started.
+func (e *entrypoint) signal(n int) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.process == nil {
+		e.pending = append(e.pending, n)
+		return nil
+	}
+	return e.process.control(api.ProcessControl{Signal: n})
+}
+
+// running says whether the entrypoint has started.
+func (e *entrypoint) running() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.process != nil
+}
+
+// resize tells the entrypoint's terminal its size.
+func (e *entrypoint) resize(w *api.Window) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.process != nil && w != nil {
+		_ = e.process.control(api.ProcessControl{Resize: w})
+	}
+}
+
+// forwardSignals sends the entrypoint what the container's PID 1 receives.
+func (s *Supervisor) forwardSignals(signals <-chan os.Signal) {
+	for sig := range signals {
+		n, ok := sig.(syscall.Signal)
+		switch {
+		case !ok || ignoredSignals[n]:
+		case n == syscall.SIGWINCH && s.plan.Guest.Process.Terminal:
+			s.entrypoint.resize(windowSize(s.stdio.In))
+		default:
+			s.signal(int(n))
+		}
+	}
+}
+
+// signal sends the entrypoint signal n. SIGKILL ends the VM in any case, and
+// at once while it boots.
+func (s *Supervisor) signal(n int) {
+	s.log.Debug("signal", "number", n)
+	if n == int(syscall.SIGKILL) {
+		limit := time.Duration(s.plan.Agent.StopTimeoutSeconds) * time.Second
+		time.AfterFunc(limit, func() {
+			s.log.Warn("the VM did not end after SIGKILL: killing it", "limit", limit)
+			s.killChildren()
+			os.Exit(killedCode)
+		})
+		if !s.entrypoint.running() {
+			s.fail(errKilled)
+			return
+		}
+	}
+	if err := s.entrypoint.signal(n); err != nil {
+		s.log.Warn("forward a signal", "number", n, "error", err)
+	}
+}
+
+// runEntrypoint starts the container's process in the VM, connects its stdio
+// and waits for its end.
+func (s *Supervisor) runEntrypoint(ctx context.Context) (int, error) {
+	spec := s.entrypointSpec()
+	p, err := s.guest.exec(spec, true)
+	if err != nil {
+		return 0, err
+	}
+	s.timeline.mark(api.MilestoneEntrypoint)
+	if spec.Terminal {
+		restore, err := rawTerminal(s.stdio.In)
+		if err != nil {
+			return 0, fmt.Errorf("set the container's terminal to raw mode: %w", err)
+		}
+		defer restore()
+	}
+	output := p.attach(s.stdio.In, s.stdio.Out, s.stdio.Err)
+	s.entrypoint.started(p)
+	if spec.Terminal {
+		s.entrypoint.resize(windowSize(s.stdio.In)) // it may have changed meanwhile
+	}
+	s.execs.open()
+	if err := s.timeline.write(s.dir); err != nil {
+		s.log.Warn("write the timeline", "error", err)
+	}
+	exited, err := s.awaitExit(ctx, p)
+	if err != nil {
+		return 0, err
+	}
+	<-output
+	s.log.Debug("the entrypoint ended", "code", exited.Code)
+	return exited.Code, nil
+}
+
+// awaitExit waits for p's end.
+func (s *Supervisor) awaitExit(ctx context.Context, p *process) (api.Exited, error) {
+	select {
+	case exited, ok := <-p.exited:
+		if !ok {
+			return exited, s.guestGone(ctx)
+		}
+		return exited, nil
+	case <-ctx.Done():
+		return api.Exited{}, context.Cause(ctx)
+	}
+}
+
+// guestGone waits a moment for the reason why the agent's stream ended: it
+// closes before QEMU's end is known.
+func (s *Supervisor) guestGone(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(2 * time.Second):
+		return fmt.Errorf("%w, while QEMU runs%s", errGuestGone, s.console.Quote())
+	}
+}

@@ -1,0 +1,225 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/yamux"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/runcvm/runcvm/guest/api"
+)
+
+// forever stands for "no timeout" where yamux wants one: a paused VM answers
+// nothing for as long as it is paused.
+const forever = 10 * 365 * 24 * time.Hour
+
+// guest is the supervisor's end of the agent stream.
+type guest struct {
+	session *yamux.Session
+	boot    *yamux.Stream
+	events  chan api.Event
+	nextID  int
+	idMu    sync.Mutex
+}
+
+// connectGuest starts the multiplexer on conn, which it owns. relayDNS serves a
+// stream that the guest opened for DNS.
+func connectGuest(conn net.Conn, relayDNS func(stream io.ReadWriteCloser, network string)) (*guest, error) {
+	config := yamux.DefaultConfig()
+	config.EnableKeepAlive = false
+	config.ConnectionWriteTimeout = forever
+	config.StreamOpenTimeout = 0
+	config.StreamCloseTimeout = forever
+	config.MaxStreamWindowSize = 1 << 20
+	config.LogOutput = io.Discard
+	session, err := yamux.Client(conn, config)
+	if err != nil {
+		return nil, fmt.Errorf("start the agent stream: %w", err)
+	}
+	g := &guest{session: session, events: make(chan api.Event, 4)}
+	go g.accept(relayDNS)
+	return g, nil
+}
+
+// accept serves the streams that the guest opens.
+func (g *guest) accept(relayDNS func(io.ReadWriteCloser, string)) {
+	for {
+		stream, err := g.session.AcceptStream()
+		if err != nil {
+			return
+		}
+		go func() {
+			var open api.Open
+			if err := api.Read(stream, &open); err != nil || open.Kind != api.KindDNS {
+				stream.Close()
+				return
+			}
+			relayDNS(stream, open.Network)
+		}()
+	}
+}
+
+// open opens a stream and says what it is for.
+func (g *guest) open(o api.Open) (*yamux.Stream, error) {
+	stream, err := g.session.OpenStream()
+	if err != nil {
+		return nil, fmt.Errorf("open a stream to the guest: %w", err)
+	}
+	if err := api.Write(stream, o); err != nil {
+		stream.Close()
+		return nil, fmt.Errorf("open a stream to the guest: %w", err)
+	}
+	return stream, nil
+}
+
+// start sends the boot configuration and waits until the guest is ready.
+func (g *guest) start(ctx context.Context, boot api.Boot) (api.Event, error) {
+	var err error
+	if g.boot, err = g.open(api.Open{Kind: api.KindBoot}); err != nil {
+		return api.Event{}, err
+	}
+	if err := api.Write(g.boot, boot); err != nil {
+		return api.Event{}, fmt.Errorf("send the boot configuration: %w", err)
+	}
+	go func() {
+		defer close(g.events)
+		for {
+			var event api.Event
+			if err := api.Read(g.boot, &event); err != nil {
+				return
+			}
+			g.events <- event
+		}
+	}()
+	event, err := g.event(ctx)
+	switch {
+	case err != nil:
+		return event, err
+	case event.Type == api.EventFailed:
+		return event, errors.New(event.Message)
+	case event.Type != api.EventReady:
+		return event, fmt.Errorf("the guest answered %q to its boot configuration", event.Type)
+	}
+	return event, nil
+}
+
+// errGuestGone means that the guest closed its end of the agent stream.
+var errGuestGone = errors.New("the guest closed the agent stream")
+
+func (g *guest) event(ctx context.Context) (api.Event, error) {
+	select {
+	case <-ctx.Done():
+		return api.Event{}, ctx.Err()
+	case event, ok := <-g.events:
+		if !ok {
+			return event, errGuestGone
+		}
+		return event, nil
+	}
+}
+
+// shutdown asks the guest to end everything, to sync and to power off, and
+// waits until its file systems are safe.
+func (g *guest) shutdown(ctx context.Context) error {
+	if err := api.Write(g.boot, api.Control{Shutdown: true}); err != nil {
+		return fmt.Errorf("ask the guest to shut down: %w", err)
+	}
+	event, err := g.event(ctx)
+	if err != nil {
+		return fmt.Errorf("wait for the guest to sync: %w", err)
+	}
+	if event.Type != api.EventSynced {
+		return fmt.Errorf("the guest answered %q to a shutdown", event.Type)
+	}
+	return nil
+}
+
+// process is a process in the VM, started or about to be.
+type process struct {
+	terminal bool
+	stdio    [3]*yamux.Stream // nil where the process has /dev/null or, with a terminal, no stderr
+	stream   *yamux.Stream
+	writeMu  sync.Mutex
+
+	started api.Started
+	exited  chan api.Exited // closed without a value when the guest went away
+}
+
+// startError is a process that the guest could not start.
+type startError struct{ api.Failed }
+
+func (e *startError) Error() string { return e.Message }
+
+// exec starts a process. The error is a *startError when the guest could not
+// execute it.
+func (g *guest) exec(spec specs.Process, init bool) (*process, error) {
+	p := &process{terminal: spec.Terminal, exited: make(chan api.Exited, 1)}
+	g.idMu.Lock()
+	g.nextID++
+	request := api.Process{ID: strconv.Itoa(g.nextID), Init: init, Spec: spec, Stdio: []int{0, 1, 2}}
+	g.idMu.Unlock()
+	if spec.Terminal {
+		request.Stdio = []int{0, 1}
+	}
+	if err := g.begin(p, request); err != nil {
+		p.close()
+		return nil, err
+	}
+	go func() {
+		defer close(p.exited)
+		var event api.ProcessEvent
+		if err := api.Read(p.stream, &event); err == nil && event.Exited != nil {
+			p.exited <- *event.Exited
+		}
+	}()
+	return p, nil
+}
+
+// begin opens p's streams, asks for the process and reads how it started.
+func (g *guest) begin(p *process, request api.Process) (err error) {
+	for _, fd := range request.Stdio {
+		if p.stdio[fd], err = g.open(api.Open{Kind: api.KindStdio, Process: request.ID, FD: fd}); err != nil {
+			return err
+		}
+	}
+	if p.stream, err = g.open(api.Open{Kind: api.KindProcess}); err != nil {
+		return err
+	}
+	if err := api.Write(p.stream, request); err != nil {
+		return fmt.Errorf("ask the guest for a process: %w", err)
+	}
+	var event api.ProcessEvent
+	if err := api.Read(p.stream, &event); err != nil {
+		return fmt.Errorf("wait for the guest to start a process: %w", errors.Join(errGuestGone, err))
+	}
+	switch {
+	case event.Failed != nil:
+		return &startError{*event.Failed}
+	case event.Started == nil:
+		return errors.New("the guest did not say whether a process started")
+	}
+	p.started = *event.Started
+	return nil
+}
+
+// close gives up p's streams.
+func (p *process) close() {
+	for _, s := range append(p.stdio[:], p.stream) {
+		if s != nil {
+			s.Close()
+		}
+	}
+}
+
+func (p *process) control(c api.ProcessControl) error {
+	p.writeMu.Lock()
+	defer p.writeMu.Unlock()
+	return api.Write(p.stream, c)
+}

@@ -1,0 +1,101 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path"
+
+	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/engine/qemu"
+	"github.com/runcvm/runcvm/guest/api"
+	vmnet "github.com/runcvm/runcvm/runtime/net"
+)
+
+// network is the container's network as the VM gets it.
+type network struct {
+	interfaces []api.Interface
+	routes     []api.Route
+	taps       []*os.File // in the order of interfaces; QEMU gets them
+	qemuArgs   []string
+	dnsRelay   bool
+}
+
+// attachNetwork joins each of the container's interfaces with a tap. The
+// supervisor is the first to see them: engines add them after `create`.
+func (s *Supervisor) attachNetwork(context.Context) error {
+	if s.plan.Network.Mode == "none" {
+		return nil
+	}
+	state, err := vmnet.Read()
+	if err != nil {
+		return err
+	}
+	for _, sentence := range state.Unsupported {
+		s.log.Warn("network", "unsupported", sentence)
+	}
+	n := &s.network
+	n.interfaces, n.routes = state.Interfaces, state.Routes
+	for i, iface := range state.Interfaces {
+		tap, err := vmnet.Attach(iface.Name, i, 1, s.plan.Network.ReservedPorts)
+		if err != nil {
+			return fmt.Errorf("give the VM interface %s: %w", iface.Name, err)
+		}
+		n.taps = append(n.taps, tap.Queues...)
+		n.qemuArgs = append(n.qemuArgs, qemu.NIC(i, iface.MAC, plan.FDFirstNIC+i, iface.MTU)...)
+	}
+	n.dnsRelay = len(n.interfaces) > 0 && s.usesDockerResolver()
+	return nil
+}
+
+// resolvConf is the resolver's configuration, in the image.
+const resolvConf = "/etc/resolv.conf"
+
+// usesDockerResolver says whether the VM's processes will ask Docker's
+// resolver, which only answers in the container's network namespace.
+func (s *Supervisor) usesDockerResolver() bool {
+	data, err := s.readResolvConf()
+	if err != nil {
+		s.log.Info("no resolver configuration", "error", err)
+		return false
+	}
+	return vmnet.UsesDockerResolver(data)
+}
+
+// readResolvConf reads the file that the VM's processes will see: an engine's
+// mount, else the image's, whose links must not lead out of it.
+func (s *Supervisor) readResolvConf() ([]byte, error) {
+	const limit = 64 << 10
+	dir, name := plan.RootMount, resolvConf[1:]
+	for _, m := range s.plan.Guest.Mounts {
+		if m.Destination == resolvConf && m.Type == api.TypeVolume {
+			dir, name = plan.VolumesMount, m.Source
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	info, err := root.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path.Join(dir, name))
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// relayDNS answers the DNS messages of a stream that the guest opened.
+func (s *Supervisor) relayDNS(stream io.ReadWriteCloser, transport string) {
+	if err := (vmnet.DNSRelay{}).Serve(context.Background(), stream, transport); err != nil {
+		s.log.Info("DNS relay", "transport", transport, "error", err)
+	}
+}

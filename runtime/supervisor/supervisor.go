@@ -1,0 +1,242 @@
+// Package supervisor is the container's PID 1. It runs virtiofsd and QEMU as a
+// plan says, connects the container's network, stdio and signals to the VM,
+// and ends with the entrypoint's exit code.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/guest/api"
+	"github.com/runcvm/runcvm/runtime/vmm"
+)
+
+// FailureCode is the exit code of a container whose VM could not run, as
+// Docker uses it for failures of its own.
+const FailureCode = 125
+
+// PlanFile and LogFile are names in the state folder.
+const (
+	PlanFile = "plan.json"
+	LogFile  = "supervisor.log"
+)
+
+// Stdio is the container's own stdio.
+type Stdio struct{ In, Out, Err *os.File }
+
+// Supervisor runs one VM.
+type Supervisor struct {
+	dir   string // the state folder
+	plan  *plan.Plan
+	stdio Stdio
+	log   *slog.Logger
+
+	timeline timeline
+	virtiofs *vmm.Child
+	qemu     *vmm.Child
+	qmp      *vmm.QMP
+	console  *vmm.Tail
+	guest    *guest
+	share    *os.File // QEMU's connection to virtiofsd, until QEMU has it
+	network  network
+
+	// fail ends the run: the VM cannot go on, and the cause says why.
+	fail     context.CancelCauseFunc
+	stopping chan struct{} // closed when the children may end
+	stopOnce sync.Once
+
+	entrypoint entrypoint
+	execs      execs
+}
+
+// Run supervises the VM of the plan in the state folder dir until it ends, and
+// returns the container's exit code. An error has been reported on stdio.Err
+// in one line.
+func Run(dir string, stdio Stdio) int {
+	s := &Supervisor{
+		dir: dir, stdio: stdio,
+		console:  vmm.NewTail(),
+		stopping: make(chan struct{}),
+	}
+	s.timeline.mark(milestoneSupervisor)
+	s.execs.init()
+	signals := notify()
+	logFile, err := os.OpenFile(filepath.Join(dir, LogFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return s.report(fmt.Errorf("open the supervisor's log: %w", err))
+	}
+	s.log = slog.New(slog.NewJSONHandler(logFile, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if s.plan, err = readPlan(dir); err != nil {
+		return s.report(err)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	s.fail = cancel
+	go s.forwardSignals(signals)
+	code, err := s.run(ctx)
+	s.killChildren()
+	s.timeline.mark(milestoneExit)
+	if werr := s.timeline.write(dir); werr != nil {
+		s.log.Warn("write the timeline", "error", werr)
+	}
+	if err != nil {
+		err = s.cause(ctx, err)
+	}
+	switch {
+	case errors.Is(err, errKilled):
+		return killedCode
+	case err != nil:
+		return s.report(err)
+	}
+	return code
+}
+
+// readPlan reads the plan that `create` left in dir.
+func readPlan(dir string) (*plan.Plan, error) {
+	data, err := os.ReadFile(filepath.Join(dir, PlanFile))
+	if err != nil {
+		return nil, fmt.Errorf("read the plan: %w", err)
+	}
+	return plan.Decode(data)
+}
+
+// run boots the VM, runs the entrypoint and shuts down.
+func (s *Supervisor) run(ctx context.Context) (int, error) {
+	steps := []func(context.Context) error{
+		s.listenControl,
+		s.startVirtiofsd,
+		s.attachNetwork,
+		s.startQEMU,
+		s.bootGuest,
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return 0, err
+		}
+	}
+	code, err := s.runEntrypoint(ctx)
+	if err != nil {
+		return 0, err
+	}
+	s.shutdown(ctx)
+	return code, nil
+}
+
+// bootGuest waits until the guest can run processes.
+func (s *Supervisor) bootGuest(ctx context.Context) error {
+	limit := time.Duration(s.plan.Agent.BootTimeoutSeconds) * time.Second
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	event, err := s.guest.start(ctx, s.bootConfig())
+	s.timeline.addGuest(event)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the VM was not ready within %s (agent.boot_timeout)%s", limit, s.console.Quote())
+	case err != nil && event.Type == api.EventFailed:
+		return fmt.Errorf("the guest could not set itself up: %w", err)
+	}
+	return err
+}
+
+// bootConfig is the guest's part of the plan, with the network as it is now.
+func (s *Supervisor) bootConfig() api.Boot {
+	g := &s.plan.Guest
+	boot := api.Boot{
+		Hostname:   g.Hostname,
+		Domainname: g.Domainname,
+		ReadOnly:   s.plan.Rootfs.ReadOnly,
+		Devices:    g.Devices,
+		Sysctl:     g.Sysctl,
+		Interfaces: s.network.interfaces,
+		Routes:     s.network.routes,
+		DNSRelay:   s.network.dnsRelay,
+	}
+	for _, m := range g.Mounts {
+		boot.Mounts = append(boot.Mounts, api.Mount(m))
+	}
+	return boot
+}
+
+// shutdown ends the VM in good order, each step bounded; what does not end by
+// itself is killed afterwards.
+func (s *Supervisor) shutdown(ctx context.Context) {
+	limit := time.Duration(s.plan.Agent.StopTimeoutSeconds) * time.Second
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	s.beginStop()
+	if err := s.guest.shutdown(ctx); err != nil {
+		s.log.Warn("clean shutdown", "error", err)
+		return
+	}
+	s.timeline.mark(milestoneSynced)
+	if err := s.qmp.Execute(ctx, "quit", nil, nil); err != nil && !errors.Is(err, vmm.ErrClosed) {
+		s.log.Warn("quit QEMU", "error", err)
+		return
+	}
+	select {
+	case <-s.qemu.Done():
+	case <-ctx.Done():
+	}
+}
+
+// beginStop says that the children's end is expected from now on.
+func (s *Supervisor) beginStop() {
+	s.stopOnce.Do(func() { close(s.stopping) })
+}
+
+// killChildren ends what still runs.
+func (s *Supervisor) killChildren() {
+	s.beginStop()
+	var wg sync.WaitGroup
+	for _, c := range []*vmm.Child{s.qemu, s.virtiofs} {
+		if c != nil {
+			wg.Go(c.Kill)
+		}
+	}
+	wg.Wait()
+}
+
+// cause is what really ended the run: when a child died, every wait on the
+// guest fails too, and only the first cause is worth telling.
+func (s *Supervisor) cause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// report writes err as one line to the container's stderr and returns the exit
+// code for it.
+func (s *Supervisor) report(err error) int {
+	var start *startError
+	code := FailureCode
+	if errors.As(err, &start) {
+		code = start.Code
+	}
+	if s.log != nil {
+		s.log.Error("the VM ended", "error", err)
+	}
+	fmt.Fprintf(s.stdio.Err, "runcvm: %s\n", strings.ReplaceAll(err.Error(), "\n", " "))
+	return code
+}
+
+// entrypointSpec is the entrypoint with its terminal's present size.
+func (s *Supervisor) entrypointSpec() specs.Process {
+	spec := s.plan.Guest.Process
+	if spec.Terminal {
+		if w := windowSize(s.stdio.In); w != nil {
+			spec.ConsoleSize = &specs.Box{Height: uint(w.Rows), Width: uint(w.Cols)}
+		}
+	}
+	return spec
+}

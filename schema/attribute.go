@@ -1,0 +1,130 @@
+package schema
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/runcvm/runcvm/schema/units"
+)
+
+// Type is the type of an attribute's value in the profile language.
+type Type string
+
+// The types.
+const (
+	TypeInt      Type = "whole number"
+	TypeString   Type = "string"
+	TypeBytes    Type = "size"     // a string such as "512M"
+	TypeDuration Type = "duration" // a string such as "60s"
+	TypeStrings  Type = "list of strings"
+)
+
+// Attribute is a row of the language's table. Decoding, validation and the
+// reference documentation read it; nothing else says what the language has.
+type Attribute struct {
+	Block string
+	Name  string
+	// Doc is for the reference: sentences that give units and effect.
+	Doc string
+	// Rules are go-playground/validator rules for the decoded value. A "oneof"
+	// rule makes the attribute a choice.
+	Rules string
+	// Reference is the expression variable that a docker flag sets for this
+	// attribute, and Flag that flag. The flag wins over a value that was not
+	// made from the reference.
+	Reference, Flag string
+	// Type follows from the key's Go type.
+	Type Type
+
+	index  int // in table
+	choice []string
+}
+
+// Path is the attribute's name in messages and in a plan: "machine.cpus".
+func (a *Attribute) Path() string { return a.Block + "." + a.Name }
+
+// Choices lists the values of an attribute that is a choice, else nil.
+func (a *Attribute) Choices() []string { return a.choice }
+
+// value lists the Go types of attributes.
+type value interface {
+	int | string | units.Bytes | time.Duration | []string
+}
+
+// Key reads one attribute of a Profile as its Go type.
+type Key[T value] struct{ *Attribute }
+
+// Of returns the attribute's value in p, the zero value when p does not set it.
+func (k Key[T]) Of(p *Profile) T {
+	v, _ := p.values[k.index].(T)
+	return v
+}
+
+// table is filled while the package is initialized, by attr.
+var table []*Attribute
+
+// Attributes lists the language's attributes in the order of the reference.
+func Attributes() []*Attribute { return table }
+
+func attr[T value](a Attribute) Key[T] {
+	var zero T
+	switch any(zero).(type) {
+	case int:
+		a.Type = TypeInt
+	case string:
+		a.Type = TypeString
+	case units.Bytes:
+		a.Type = TypeBytes
+	case time.Duration:
+		a.Type = TypeDuration
+	case []string:
+		a.Type = TypeStrings
+	}
+	for rule := range strings.SplitSeq(a.Rules, ",") {
+		if list, ok := strings.CutPrefix(rule, "oneof="); ok {
+			a.choice = strings.Fields(list)
+		}
+	}
+	for _, other := range table {
+		if other.Block == a.Block && other.Name == a.Name {
+			panic(fmt.Sprintf("schema: attribute %s is in the table twice", a.Path()))
+		}
+	}
+	a.index = len(table)
+	row := &a
+	table = append(table, row)
+	return Key[T]{row}
+}
+
+// find returns the row of an attribute, or nil.
+func find(block, name string) *Attribute {
+	for _, a := range table {
+		if a.Block == block && a.Name == name {
+			return a
+		}
+	}
+	return nil
+}
+
+// blocks lists the blocks of a profile in the order of the reference.
+func blocks() []string {
+	var names []string
+	for _, a := range table {
+		if len(names) == 0 || names[len(names)-1] != a.Block {
+			names = append(names, a.Block)
+		}
+	}
+	return names
+}
+
+// attributesOf lists the names of a block's attributes.
+func attributesOf(block string) []string {
+	var names []string
+	for _, a := range table {
+		if a.Block == block {
+			names = append(names, a.Name)
+		}
+	}
+	return names
+}
