@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 			code = max(code, 1)
 		}
 	}
+	if suite.profiles != "" {
+		_ = os.RemoveAll(suite.profiles)
+	}
 	os.Exit(code)
 }
 
