@@ -67,7 +67,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 }
 
 // compile chooses the profiles and compiles the plan.
-func (r *Runtime) compile(spec *specs.Spec, f plan.Facts) (*plan.Plan, error) {
+func (r *Runtime) compile(spec *specs.Spec, f *plan.Facts) (*plan.Plan, error) {
 	set, diags := profiles.Load(r.ProfilesDir)
 	if diags.HasErrors() {
 		return nil, diags.Err()
@@ -100,7 +100,7 @@ func (r *Runtime) PlanBundle(id, bundle, factsFile string) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.compile(&doc.Spec, f)
+	return r.compile(&doc.Spec, &f)
 }
 
 // BundleFacts gathers the facts of a bundle.

@@ -99,7 +99,7 @@ func (r *Runtime) prepare(id, bundle, dir string) error {
 	if err != nil {
 		return err
 	}
-	p, err := r.compile(&doc.Spec, f)
+	p, err := r.compile(&doc.Spec, &f)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (r *Runtime) prepare(id, bundle, dir string) error {
 	if err != nil {
 		return err
 	}
-	ocispec.Apply(doc, p.OCI)
+	ocispec.Apply(doc, &p.OCI)
 	config, err := doc.Marshal()
 	if err != nil {
 		return err

@@ -95,7 +95,7 @@ func (s *Supervisor) readResolvConf() ([]byte, error) {
 
 // relayDNS answers the DNS messages of a stream that the guest opened.
 func (s *Supervisor) relayDNS(stream io.ReadWriteCloser, transport string) {
-	if err := (vmnet.DNSRelay{}).Serve(context.Background(), stream, transport); err != nil {
+	if err := s.dns.Serve(context.Background(), stream, transport); err != nil {
 		s.log.Info("DNS relay", "transport", transport, "error", err)
 	}
 }

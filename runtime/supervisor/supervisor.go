@@ -18,6 +18,7 @@ import (
 
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/guest/api"
+	vmnet "github.com/runcvm/runcvm/runtime/net"
 	"github.com/runcvm/runcvm/runtime/vmm"
 )
 
@@ -49,6 +50,7 @@ type Supervisor struct {
 	guest    *guest
 	share    *os.File // QEMU's connection to virtiofsd, until QEMU has it
 	network  network
+	dns      vmnet.DNSRelay
 
 	// fail ends the run: the VM cannot go on, and the cause says why.
 	fail     context.CancelCauseFunc
