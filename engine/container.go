@@ -12,18 +12,13 @@ import (
 // capabilities are what the supervisor and its children use: taps and tc
 // (NET_ADMIN), file access in the name of the guest's users by virtiofsd (the
 // file and identity ones, MKNOD, SETFCAP; SYS_ADMIN for trusted attributes and
-// SYS_CHROOT for its sandbox), KILL for its children, SYS_RESOURCE and SYS_NICE
-// for limits and priorities.
+// SYS_CHROOT for its sandbox) and KILL for its children.
 var capabilities = []string{
 	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID",
 	"CAP_KILL", "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW",
 	"CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID",
-	"CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
+	"CAP_SYS_ADMIN", "CAP_SYS_CHROOT",
 }
-
-// openFiles is the kernel's default of fs.nr_open, the most that a limit can
-// be.
-const openFiles = 1 << 20
 
 // compileContainer describes the container that holds the machine.
 func (c *compiler) compileContainer() {
@@ -31,7 +26,7 @@ func (c *compiler) compileContainer() {
 	o.RootPath = c.facts.Tools.Root
 	o.Args = []string{plan.SupervisorPath, "supervise"}
 	o.Capabilities = slices.Clone(capabilities)
-	o.NoFile = openFiles
+	o.NoFile = c.facts.Host.MaxOpenFiles
 }
 
 // Host devices that the processes around the machine open.

@@ -20,6 +20,9 @@ type Host struct {
 	MemoryMiB    int    `json:"memory_mib"`
 	TSCKHz       int    `json:"tsc_khz,omitempty"` // 0 when unknown
 	HasTun       bool   `json:"has_tun"`           // /dev/net/tun is a character device
+	// MaxOpenFiles is the hard RLIMIT_NOFILE that containers can have: raising
+	// it may not be allowed.
+	MaxOpenFiles uint64 `json:"max_open_files"`
 }
 
 // KVM is the verdict of the measured probe.

@@ -55,12 +55,17 @@ func readHost() (plan.Host, error) {
 	if err != nil {
 		return plan.Host{}, err
 	}
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return plan.Host{}, fmt.Errorf("read the limit of open files (getrlimit): %w", err)
+	}
 	return plan.Host{
 		Architecture: runtime.GOARCH,
 		Kernel:       release,
 		CPUs:         cpus,
 		MemoryMiB:    int(uint64(info.Totalram) * uint64(info.Unit) >> 20),
 		HasTun:       isCharDevice("/dev/net/tun"),
+		MaxOpenFiles: files.Max,
 	}, nil
 }
 

@@ -32,7 +32,10 @@ const (
 // Without such a file there is no Docker, and Labels returns nil. A file that
 // cannot be read or understood is an error that names it.
 func Labels(spec *specs.Spec, id string) (map[string]string, error) {
-	if id == "" || id == "." || id == ".." || strings.ContainsRune(id, filepath.Separator) {
+	if id == "" {
+		return nil, nil // a bundle that no engine knows
+	}
+	if id == "." || id == ".." || strings.ContainsRune(id, filepath.Separator) {
 		return nil, fmt.Errorf("find the container's labels: %q is no container ID", id)
 	}
 	for _, file := range metadataFiles(spec, id) {
