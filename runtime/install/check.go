@@ -111,33 +111,35 @@ func startVirtiofsd(ctx context.Context, root string, s suite) error {
 }
 
 // privately calls f on a thread with a mount namespace of its own, in which the
-// root has a /proc and a writable /run, and which ends with the call. Processes
-// that f starts are in that namespace.
+// root has a /proc. Processes that f starts are in that namespace.
 func privately(root string, f func() error) error {
 	result := make(chan error, 1)
 	go func() {
-		// The thread is not unlocked: it must not run anything else, and ends.
 		runtime.LockOSThread()
-		result <- func() error {
-			if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
-				return os.NewSyscallError("unshare", err)
-			}
-			for _, m := range []struct {
-				source, target, fstype string
-				flags                  uintptr
-			}{
-				{"", "/", "", unix.MS_REC | unix.MS_PRIVATE},
-				{"proc", filepath.Join(root, "proc"), "proc", 0},
-				{"tmpfs", filepath.Join(root, "run"), "tmpfs", 0},
-			} {
-				if err := unix.Mount(m.source, m.target, m.fstype, m.flags, ""); err != nil {
-					return fmt.Errorf("mount %s: %w", m.target, err)
-				}
-			}
-			return f()
-		}()
+		if unix.Gettid() == unix.Getpid() {
+			// The main thread never ends, and /proc/self shows its mounts. While
+			// it is held here, another one serves.
+			defer runtime.UnlockOSThread()
+			result <- privately(root, f)
+			return
+		}
+		// This one is not unlocked: it ends with the goroutine.
+		result <- inMountNamespace(root, f)
 	}()
 	return <-result
+}
+
+func inMountNamespace(root string, f func() error) error {
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		return os.NewSyscallError("unshare", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make the mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", filepath.Join(root, "proc"), "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount /proc in the tool root: %w", err)
+	}
+	return f()
 }
 
 // inRoot returns a command that runs with root as its root.

@@ -42,8 +42,8 @@ var contents = []item{
 	{glob: "usr/share/qemu/pvh.bin", reason: "-kernel with an ELF image"},
 	{glob: "usr/share/qemu/kvmvapic.bin", reason: "q35 and pc load it"},
 	{glob: "usr/share/qemu/keymaps", reason: "keyboards of VNC clients"},
-	{glob: "usr/share/qemu/efi-virtio.rom", optional: true, reason: "virtio-net-pci without romfile="},
-	{glob: "usr/lib/ipxe/qemu/efi-virtio.rom", optional: true, reason: "the same in bookworm"},
+	{glob: "usr/share/qemu/efi-*.rom", optional: true, reason: "a NIC does not start without its ROM, unless romfile= is empty"},
+	{glob: "usr/lib/ipxe/qemu/efi-*.rom", optional: true, reason: "the same in bookworm"},
 
 	{glob: "usr/lib/x86_64-linux-gnu/libgcc_s.so.1", reason: "libc opens it when a thread is cancelled"},
 }
@@ -52,7 +52,8 @@ var contents = []item{
 // the root is read-only, and what programs expect.
 var directories = []string{
 	"dev", "etc/runcvm", "kernel", "proc", "run/runcvm", "sys", "tmp", "var", "vm/rootfs", "vm/volumes",
-	// The C virtiofsd writes its lock below /var/run, which is a link to /run.
+	// The C virtiofsd locks a file below /var/run, which is a link to /run, when
+	// it makes its socket itself. With a listening descriptor it writes nothing.
 	"run/virtiofsd",
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -102,7 +103,7 @@ func (o *Options) register(p *printer) error {
 	}
 	if before != nil && bytes.Equal(before, after) {
 		p.printf("The runtime %s is registered in %s", RuntimeName, path)
-		return o.recordDocker(path, nil)
+		return o.recordDocker(dockerRecord{Config: path})
 	}
 	if err := o.writeConfig(path, before, after); err != nil {
 		return err
@@ -127,45 +128,41 @@ func (o *Options) writeConfig(path string, before, after []byte) error {
 	}
 	// The record first: an interruption between the two leaves a registration
 	// that an uninstallation looks for and does not find.
-	if err := o.recordDocker(path, &r); err != nil {
+	if err := o.recordDocker(r); err != nil {
 		return err
 	}
 	return replaceLike(path, path, after)
 }
 
-// recordDocker keeps what was done to daemon.json; with nil, only that the
-// runtime is in it, if nothing is known yet.
-func (o *Options) recordDocker(path string, d *dockerRecord) error {
+// recordDocker keeps what was done to a daemon.json. What is known from earlier
+// stays true: a file that was ours may have been emptied or removed since.
+func (o *Options) recordDocker(d dockerRecord) error {
 	r, err := readRecord(o.Prefix)
 	if err != nil {
 		return err
 	}
-	old := r.Docker
-	if old != nil && old.Config == path {
-		if d == nil {
-			return nil
-		}
-		// The file was ours, and somebody emptied or removed it in between.
-		d.Created = d.Created || old.Created
-		d.CreatedDir = d.CreatedDir || old.CreatedDir
+	i := slices.IndexFunc(r.Docker, func(known dockerRecord) bool { return known.Config == d.Config })
+	if i < 0 {
+		r.Docker = append(r.Docker, d)
+		return writeRecord(o.Prefix, r)
 	}
-	if d == nil {
-		d = &dockerRecord{Config: path}
+	d.Created = d.Created || r.Docker[i].Created
+	d.CreatedDir = d.CreatedDir || r.Docker[i].CreatedDir
+	if r.Docker[i] == d {
+		return nil
 	}
-	r.Docker = d
+	r.Docker[i] = d
 	return writeRecord(o.Prefix, r)
 }
 
 // replaceLike writes a file atomically with the mode and the owner of another.
 func replaceLike(model, name string, data []byte) error {
-	mode, uid, gid := fs.FileMode(0o644), 0, 0
+	mode, uid, gid := fs.FileMode(0o644), os.Geteuid(), os.Getegid()
 	if st, err := os.Stat(model); err == nil {
 		mode = st.Mode().Perm()
 		if sys, ok := st.Sys().(*syscall.Stat_t); ok {
 			uid, gid = int(sys.Uid), int(sys.Gid)
 		}
-	} else {
-		uid, gid = os.Geteuid(), os.Getegid()
 	}
 	f, err := renameio.NewPendingFile(name, renameio.WithStaticPermissions(mode))
 	if err != nil {
@@ -183,7 +180,8 @@ func replaceLike(model, name string, data []byte) error {
 
 // unregister takes the runtime out of daemon.json. Where nobody else has changed
 // the file, it becomes what it was, byte for byte.
-func unregister(p *printer, path, prefix, pidFile string, created, createdDir bool) error {
+func unregister(p *printer, d dockerRecord, prefix, pidFile string) error {
+	path := d.Config
 	data, err := readOptional(path)
 	if err != nil || data == nil {
 		return err
@@ -200,12 +198,13 @@ func unregister(p *printer, path, prefix, pidFile string, created, createdDir bo
 		return configError(path, err)
 	}
 	backup, err := os.ReadFile(path + backupSuffix)
-	if err == nil {
+	// An entry in the backup is that of an installation which this one replaced.
+	if err == nil && dockerconf.Path(backup, RuntimeName) == "" {
 		if again, err := dockerconf.Add(backup, RuntimeName, program); err == nil && bytes.Equal(again, data) {
 			after = backup
 		}
 	}
-	if created && dockerconf.IsEmpty(after) {
+	if d.Created && dockerconf.IsEmpty(after) {
 		err = os.Remove(path)
 	} else {
 		err = replaceLike(path, path, after)
@@ -216,7 +215,7 @@ func unregister(p *printer, path, prefix, pidFile string, created, createdDir bo
 	if err := os.Remove(path + backupSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if createdDir {
+	if d.CreatedDir {
 		_ = os.Remove(filepath.Dir(path)) // fails when others use it
 	}
 	p.printf("Removed the runtime %s from %s", RuntimeName, path)

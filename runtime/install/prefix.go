@@ -17,8 +17,8 @@ const recordName = "install.json"
 
 // record is the content of that file.
 type record struct {
-	Format int           `json:"format"`
-	Docker *dockerRecord `json:"docker,omitempty"` // nil when the runtime is not registered
+	Format int            `json:"format"`
+	Docker []dockerRecord `json:"docker,omitempty"` // where the runtime is registered
 }
 
 // dockerRecord is what has been done to Docker's configuration.

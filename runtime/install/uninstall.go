@@ -102,17 +102,23 @@ func (o *UninstallOptions) checkUnused() error {
 
 // unregister looks where the installation registered the runtime and where the
 // options say.
-func (o *UninstallOptions) unregister(p *printer, d *dockerRecord) error {
-	if d != nil {
-		if err := unregister(p, d.Config, o.Prefix, o.Docker.PIDFile, d.Created, d.CreatedDir); err != nil {
+func (o *UninstallOptions) unregister(p *printer, known []dockerRecord) error {
+	if o.Docker.Skip {
+		return nil
+	}
+	path, present, err := o.Docker.config()
+	if err != nil {
+		return err
+	}
+	if present {
+		known = append(known, dockerRecord{Config: path})
+	}
+	for _, d := range known {
+		if err := unregister(p, d, o.Prefix, o.Docker.PIDFile); err != nil {
 			return err
 		}
 	}
-	path, present, err := o.Docker.config()
-	if err != nil || !present || o.Docker.Skip {
-		return err
-	}
-	return unregister(p, path, o.Prefix, o.Docker.PIDFile, false, false)
+	return nil
 }
 
 // setAside returns the tool roots that were replaced while VMs used them, and
