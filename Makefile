@@ -19,6 +19,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) containerd docker.io iproute2 iptables
 GOLANGCI_LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help setup build install uninstall rootfs demo check test bench soak lint clean
 
 help: ## this list

@@ -23,12 +23,12 @@ type bundle struct {
 	root string // --root of the runtime
 }
 
-// binaryUnderTest is the runtime's program for direct use.
-func binaryUnderTest() string {
+// programUnderTest is the runtime's program for direct use.
+func programUnderTest() harness.Runtime {
 	if underTest() == "runc" {
-		return "runc"
+		return harness.Runtime{Path: "runc"}
 	}
-	return harness.Binary()
+	return harness.Installed()
 }
 
 // rootfs is an unpacked root file system, made once.
@@ -102,7 +102,7 @@ func (b *bundle) command(args ...string) *exec.Cmd {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), commandLimit)
 	b.t.Cleanup(cancel)
-	return exec.CommandContext(ctx, binaryUnderTest(), append([]string{"--root", b.root}, args...)...)
+	return programUnderTest().Command(ctx, append([]string{"--root", b.root}, args...)...)
 }
 
 // runcvm runs the runtime under test directly.

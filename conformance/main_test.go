@@ -90,10 +90,10 @@ func startSuite(ctx context.Context) error {
 		return err
 	}
 	suite.engine, err = harness.Start(ctx, map[string]harness.Runtime{
-		"runcvm":          {Path: harness.Binary()},
-		"runcvm-profiles": {Path: harness.Binary(), Args: []string{"--profiles-dir=" + suite.profiles}},
-		"runcvm-nokernel": {Path: harness.Binary(), Hide: []string{filepath.Join(harness.Prefix(), "kernels")}},
-		"runcvm-notun":    {Path: harness.Binary(), Hide: []string{"/dev/net"}},
+		"runcvm":          harness.Installed(),
+		"runcvm-profiles": harness.Installed("--profiles-dir=" + suite.profiles),
+		"runcvm-nokernel": harness.Installed().Without(filepath.Join(harness.Prefix(), "kernels")),
+		"runcvm-notun":    harness.Installed().Without("/dev/net"),
 	})
 	if err != nil {
 		return err

@@ -74,14 +74,14 @@ func (b *bench) creates(ctx context.Context) error {
 		return err
 	}
 	cpu := map[string][]time.Duration{}
-	create := func(name, binary string) func(context.Context) (time.Duration, error) {
+	create := func(name string, runtime harness.Runtime) func(context.Context) (time.Duration, error) {
 		return func(ctx context.Context) (time.Duration, error) {
-			wall, used, err := createOnce(ctx, binary, dir)
+			wall, used, err := createOnce(ctx, runtime, dir)
 			cpu[name] = append(cpu[name], used)
 			return wall, err
 		}
 	}
-	m, err := medians(ctx, b.samples, figure{"runc, wall", create("runc", "runc")}, figure{"runcvm, wall", create("runcvm", harness.Binary())})
+	m, err := medians(ctx, b.samples, figure{"runc, wall", create("runc", harness.Runtime{Path: "runc"})}, figure{"runcvm, wall", create("runcvm", harness.Installed())})
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func replay(name string, values []time.Duration) figure {
 }
 
 // createOnce creates a container, measures that, and deletes it.
-func createOnce(ctx context.Context, binary, bundle string) (wall, used time.Duration, err error) {
+func createOnce(ctx context.Context, runtime harness.Runtime, bundle string) (wall, used time.Duration, err error) {
 	root := filepath.Join(bundle, "root")
 	id := "bench-" + strconv.Itoa(os.Getpid())
 	// The container inherits the output: a file, since a pipe would stay open.
@@ -113,19 +113,19 @@ func createOnce(ctx context.Context, binary, bundle string) (wall, used time.Dur
 		return 0, 0, err
 	}
 	defer out.Close()
-	cmd := exec.CommandContext(ctx, binary, "--root", root, "create", "--bundle", bundle, id)
+	cmd := runtime.Command(ctx, "--root", root, "create", "--bundle", bundle, id)
 	cmd.Stdout, cmd.Stderr = out, out
 	start := time.Now()
 	err = cmd.Run()
 	wall = time.Since(start)
 	if err != nil {
 		said, _ := os.ReadFile(out.Name())
-		return 0, 0, fmt.Errorf("%s create: %w: %s", binary, err, said)
+		return 0, 0, fmt.Errorf("%s create: %w: %s", runtime.Path, err, said)
 	}
 	used = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	remove := exec.CommandContext(context.WithoutCancel(ctx), binary, "--root", root, "delete", "--force", id)
+	remove := runtime.Command(context.WithoutCancel(ctx), "--root", root, "delete", "--force", id)
 	if said, err := remove.CombinedOutput(); err != nil {
-		return 0, 0, fmt.Errorf("%s delete: %w: %s", binary, err, said)
+		return 0, 0, fmt.Errorf("%s delete: %w: %s", runtime.Path, err, said)
 	}
 	return wall, used, nil
 }

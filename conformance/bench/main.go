@@ -38,7 +38,7 @@ func run(ctx context.Context, samples int, filesystem bool) (err error) {
 		}
 	}
 	fmt.Println("==> Starting a Docker engine")
-	engine, err := harness.Start(ctx, map[string]harness.Runtime{"runcvm": {Path: harness.Binary()}})
+	engine, err := harness.Start(ctx, map[string]harness.Runtime{"runcvm": harness.Installed()})
 	defer func() {
 		if serr := engine.Stop(); err == nil {
 			err = serr

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -136,7 +135,7 @@ type moment struct {
 
 func timelineOf(ctx context.Context, bundle, id string) ([]moment, error) {
 	file := filepath.Join(bundle, "timeline.json")
-	cmd := exec.CommandContext(ctx, harness.Binary(), "--root", filepath.Join(bundle, "root"),
+	cmd := harness.Installed().Command(ctx, "--root", filepath.Join(bundle, "root"),
 		"run", "--timeline", file, "--bundle", bundle, id)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("runcvm run: %w: %s", err, out)

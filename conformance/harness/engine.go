@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,6 +20,22 @@ type Runtime struct {
 	// Hide lists folders that the runtime sees empty, by a mount namespace of
 	// its own: how a machine without them looks.
 	Hide []string
+}
+
+// Installed is the runtime under test with these options.
+func Installed(args ...string) Runtime {
+	return Runtime{Path: Binary(), Args: append([]string{"--prefix=" + Prefix()}, args...)}
+}
+
+// Without is the runtime on a host that lacks these folders.
+func (r Runtime) Without(dirs ...string) Runtime {
+	r.Hide = append(slices.Clone(r.Hide), dirs...)
+	return r
+}
+
+// Command prepares a direct call of the runtime.
+func (r Runtime) Command(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, r.Path, append(slices.Clone(r.Args), args...)...)
 }
 
 // Engine is a Docker engine of its own: containerd, dockerd, a network
