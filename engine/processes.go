@@ -61,13 +61,13 @@ func (c *compiler) qemuArguments() []string {
 func (c *compiler) machineProperties() []qemu.Property {
 	return []qemu.Property{
 		{Name: "memory-backend", Value: "ram"},
-		// None of these is used, and the guest would look for each of them.
+		// None of these is used, and the guest would look for each of them. Not
+		// graphics=off: SeaBIOS then writes to the console.
 		{Name: "vmport", Value: "off"},
 		{Name: "smbus", Value: "off"},
 		{Name: "sata", Value: "off"},
 		{Name: "i8042", Value: "off"},
 		{Name: "usb", Value: "off"},
-		{Name: "graphics", Value: "off"},
 	}
 }
 

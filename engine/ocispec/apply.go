@@ -44,7 +44,10 @@ func applyProcess(s *specs.Spec, o *plan.OCI) {
 		Effective: slices.Clone(o.Capabilities),
 		Permitted: slices.Clone(o.Capabilities),
 	}
-	p.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: o.NoFile, Soft: o.NoFile}}
+	p.Rlimits = nil // the application's
+	if o.NoFile > 0 {
+		p.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: o.NoFile, Soft: o.NoFile}}
+	}
 	p.NoNewPrivileges = true
 }
 
