@@ -38,6 +38,9 @@ func (c *compiler) compileMachine() {
 			"The machine's memory is %s, and a guest's kernel needs %dM to start. Ask for more: docker run --memory %dm, or machine.memory in a profile.%s",
 			memory, minMemoryMiB, minMemoryMiB, c.blame(schema.MachineMemory.Attribute))
 	}
+	if host := c.facts.Host.MemoryMiB; host > 0 && m.MemoryMiB > host {
+		c.warn("More memory than the host has", "The machine's memory is %s, the host has %dM: the host ends the machine when the guest uses it up.", memory, host)
+	}
 	if m.Accel == "tcg" {
 		m.OverheadMiB += translationMiB
 	}
@@ -69,7 +72,7 @@ func (c *compiler) accel() (accel, reason string) {
 func (c *compiler) compileResources() {
 	r := c.resources()
 	m := c.plan.Machine
-	if r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 {
+	if r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 && *r.Memory.Limit < unlimited {
 		ram := units.Bytes(m.MemoryMiB) * units.MiB
 		overhead := units.Bytes(m.OverheadMiB) * units.MiB
 		c.plan.OCI.MemoryLimit = int64(ram + overhead)

@@ -61,13 +61,13 @@ func (c *compiler) qemuArguments() []string {
 func (c *compiler) machineProperties() []qemu.Property {
 	return []qemu.Property{
 		{Name: "memory-backend", Value: "ram"},
-		// None of these is used, and the guest would look for each of them.
+		// None of these is used, and the guest would look for each of them. Not
+		// graphics=off: SeaBIOS then writes to the console.
 		{Name: "vmport", Value: "off"},
 		{Name: "smbus", Value: "off"},
 		{Name: "sata", Value: "off"},
 		{Name: "i8042", Value: "off"},
 		{Name: "usb", Value: "off"},
-		{Name: "graphics", Value: "off"},
 	}
 }
 
@@ -89,35 +89,49 @@ func (c *compiler) cpuModel() string {
 
 // virtiofsdArguments serves the shared directory on an inherited socket. Both
 // programs chroot into it: they are in a container already, where the other
-// sandbox, a mount namespace, is not to be had.
+// sandbox, a mount namespace, is not to be had. Their pool of threads stays
+// off, as it is by default: it does not pay for one guest.
 func (c *compiler) virtiofsdArguments() []string {
 	socket := "--fd=" + strconv.Itoa(plan.FDVhostUserListen)
-	cache := c.plan.Rootfs.Cache
+	// The container's limit is as high as it may be.
+	const keepLimit = "--rlimit-nofile=0"
 	if c.facts.Tools.VirtiofsdKind == "rust" {
 		return []string{
-			socket,
+			socket, keepLimit,
 			"--shared-dir=" + plan.ShareMount,
-			"--cache=" + cache,
 			"--sandbox=chroot",
-			"--announce-submounts",
+			"--cache=" + rustCache(c.plan.Rootfs.Cache),
 			"--xattr",
+			"--announce-submounts",
 			"--inode-file-handles=prefer",
 		}
 	}
 	args := []string{
-		socket, "-f",
+		socket, keepLimit, "-f",
 		"-o", "source=" + plan.ShareMount,
 		"-o", "sandbox=chroot",
-		"-o", "cache=" + cache,
+		"-o", "cache=" + c.plan.Rootfs.Cache,
 		"-o", "xattr",
 		"-o", "announce_submounts",
-		// The container's limit is as high as it may be.
-		"--rlimit-nofile=0",
 	}
-	if cache == "always" {
+	if c.plan.Rootfs.Cache == "always" {
 		// Names and attributes live a second instead of a day, so that changes by
 		// the host are seen; the contents are kept while the attributes agree.
 		args = append(args, "-o", "timeout=1")
 	}
 	return args
+}
+
+// rustCache is a cache policy in the words of the Rust virtiofsd. Its "always"
+// has no timeout that could be set: what the host changes would stay unseen for
+// a day. "auto" forgets after a second.
+func rustCache(cache string) string {
+	switch cache {
+	case "none":
+		return "never"
+	case "always":
+		return "auto"
+	default:
+		return cache
+	}
 }

@@ -25,13 +25,17 @@ func Variables(spec *specs.Spec, facts *plan.Facts) schema.Variables {
 	}
 	if spec.Linux != nil && spec.Linux.Resources != nil {
 		v.Container.CPUs = containerCPUs(spec.Linux.Resources.CPU)
-		if m := spec.Linux.Resources.Memory; m != nil && m.Limit != nil && *m.Limit > 0 {
+		if m := spec.Linux.Resources.Memory; m != nil && m.Limit != nil && *m.Limit > 0 && *m.Limit < unlimited {
 			limit := units.Bytes(*m.Limit)
 			v.Container.Memory = &limit
 		}
 	}
 	return v
 }
+
+// unlimited is a memory limit, in bytes, that is none: cgroup v1 shows no limit
+// as the largest multiple of the page size, and engines hand that on.
+const unlimited = 1 << 60
 
 // containerCPUs is the number of vCPUs that can run at once within the limits:
 // the CPU time of a period, rounded up, and at most the CPUs of the set. It is

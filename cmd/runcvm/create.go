@@ -45,8 +45,8 @@ func changed(c *cobra.Command, without ...string) []string {
 		skip[name] = true
 	}
 	var args []string
-	c.LocalNonPersistentFlags().Visit(func(f *pflag.Flag) {
-		if skip[f.Name] || !f.Changed {
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if skip[f.Name] || c.InheritedFlags().Lookup(f.Name) != nil {
 			return
 		}
 		if slice, ok := f.Value.(pflag.SliceValue); ok {

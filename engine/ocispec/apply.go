@@ -1,6 +1,7 @@
 package ocispec
 
 import (
+	"math"
 	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -44,7 +45,10 @@ func applyProcess(s *specs.Spec, o *plan.OCI) {
 		Effective: slices.Clone(o.Capabilities),
 		Permitted: slices.Clone(o.Capabilities),
 	}
-	p.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: o.NoFile, Soft: o.NoFile}}
+	p.Rlimits = nil // the application's
+	if o.NoFile > 0 {
+		p.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: o.NoFile, Soft: o.NoFile}}
+	}
 	p.NoNewPrivileges = true
 }
 
@@ -62,7 +66,8 @@ func applyResources(l *specs.Linux, o *plan.OCI) {
 		m := *r.Memory
 		// Swap counts memory and swap together and may not be less than memory.
 		if m.Swap != nil && *m.Swap > 0 && m.Limit != nil && o.MemoryLimit > *m.Limit {
-			swap := *m.Swap + o.MemoryLimit - *m.Limit
+			grown := o.MemoryLimit - max(0, *m.Limit)
+			swap := *m.Swap + min(grown, math.MaxInt64-*m.Swap)
 			m.Swap = &swap
 		}
 		limit := o.MemoryLimit

@@ -143,7 +143,7 @@ type OCI struct {
 	// as it is.
 	PidsLimit int64 `json:"pids_limit,omitempty"`
 	// NoFile is the supervisor's RLIMIT_NOFILE: the C virtiofsd holds one
-	// descriptor for each inode that the guest knows.
+	// descriptor for each inode that the guest knows. 0 leaves it as it is.
 	NoFile uint64 `json:"nofile"`
 }
 
