@@ -11,17 +11,6 @@ import (
 
 // capabilities are what the supervisor and its children use: taps and tc
 // (NET_ADMIN), file access in the name of the guest's users by virtiofsd (the
-<<<<<<< HEAD
-// file and identity ones, MKNOD, SETFCAP; SYS_ADMIN for trusted attributes and
-// SYS_CHROOT for its sandbox) and KILL for its children.
-var capabilities = []string{
-	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID",
-	"CAP_KILL", "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW",
-	"CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID",
-	"CAP_SYS_ADMIN", "CAP_SYS_CHROOT",
-}
-
-=======
 // file and identity ones, MKNOD, SETFCAP; SYS_ADMIN for trusted attributes,
 // SYS_CHROOT for its sandbox, SETPCAP to give up the others), KILL for the
 // children. runc refuses a container with one that the host itself lacks, so
@@ -39,21 +28,16 @@ const (
 	fewOpenFiles = 1 << 16
 )
 
->>>>>>> refs/heads/engine
 // compileContainer describes the container that holds the machine.
 func (c *compiler) compileContainer() {
 	o := &c.plan.OCI
 	o.RootPath = c.facts.Tools.Root
 	o.Args = []string{plan.SupervisorPath, "supervise"}
 	o.Capabilities = slices.Clone(capabilities)
-<<<<<<< HEAD
-	o.NoFile = c.facts.Host.MaxOpenFiles
-=======
 	o.NoFile = min(openFiles, c.facts.Host.MaxOpenFiles)
 	if n := c.facts.Host.MaxOpenFiles; n > 0 && n < fewOpenFiles && c.facts.Tools.VirtiofsdKind == "c" {
 		c.warn("Few open files", "The container engine's limit of open files is %d, and the C virtiofsd needs one for each file that the guest knows: a guest that works on more fails with \"too many open files\". Raise LimitNOFILE of the engine's service.", n)
 	}
->>>>>>> refs/heads/engine
 }
 
 // Host devices that the processes around the machine open.

@@ -20,16 +20,10 @@ type Host struct {
 	MemoryMiB    int    `json:"memory_mib"`
 	TSCKHz       int    `json:"tsc_khz,omitempty"` // 0 when unknown
 	HasTun       bool   `json:"has_tun"`           // /dev/net/tun is a character device
-<<<<<<< HEAD
-	// MaxOpenFiles is the hard RLIMIT_NOFILE that containers can have: raising
-	// it may not be allowed.
-	MaxOpenFiles uint64 `json:"max_open_files"`
-=======
 	// MaxOpenFiles is the highest RLIMIT_NOFILE that a container can be given:
 	// fs.nr_open when the runtime has CAP_SYS_RESOURCE, else its own hard limit.
 	// 0 when unknown.
 	MaxOpenFiles uint64 `json:"max_open_files,omitempty"`
->>>>>>> refs/heads/engine
 }
 
 // KVM is the verdict of the measured probe.
