@@ -163,9 +163,9 @@ func (d *dnsRelay) pipe(conn *net.TCPConn) {
 		_ = stream.Close()
 	})
 	copyIdle(conn, stream)
-	_ = conn.CloseWrite()
 	// The supervisor has ended its side: it answers nothing any more.
-	_ = conn.SetReadDeadline(time.Now())
+	_ = conn.CloseWrite()
+	_ = conn.Close()
 	<-sent
 }
 
