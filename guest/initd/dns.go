@@ -1,6 +1,7 @@
 package initd
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -46,7 +47,10 @@ func startDNS(streams opener) error {
 	if err != nil {
 		return fmt.Errorf("relay DNS: %w", err)
 	}
-	tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: address, Port: dnsPort})
+	// Go would make it a Multipath TCP socket, which is slow to make at boot.
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false)
+	tcp, err := plain.Listen(context.Background(), "tcp4", udp.LocalAddr().String())
 	if err != nil {
 		_ = udp.Close()
 		return fmt.Errorf("relay DNS: %w", err)
@@ -126,9 +130,9 @@ func (d *dnsRelay) open(network string) (*yamux.Stream, error) {
 	return stream, nil
 }
 
-func (d *dnsRelay) serveTCP(listener *net.TCPListener) {
+func (d *dnsRelay) serveTCP(listener net.Listener) {
 	for {
-		conn, err := listener.AcceptTCP()
+		conn, err := listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -143,7 +147,7 @@ func (d *dnsRelay) serveTCP(listener *net.TCPListener) {
 		}
 		guarded(func() {
 			defer d.release()
-			d.pipe(conn)
+			d.pipe(conn.(*net.TCPConn))
 		})
 	}
 }
