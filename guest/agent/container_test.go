@@ -45,8 +45,9 @@ var defaultMounts = []api.Mount{
 }
 
 // newContainer makes a container whose image is the host's programs and
-// little else. Its root is built from the configuration by build.
-func newContainer(t *testing.T) *container {
+// little else. What prepare mounts in the share is seen by the container, whose
+// mount namespace is a copy. Its root is made by build.
+func newContainer(t *testing.T, prepare ...func(share string)) *container {
 	t.Helper()
 	requireNamespaces(t)
 	dir := t.TempDir()
@@ -57,6 +58,9 @@ func newContainer(t *testing.T) *container {
 	makeImage(t, filepath.Join(c.share, api.RootDir))
 	if err := os.MkdirAll(filepath.Join(c.share, api.VolumesDir), 0o755); err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range prepare {
+		f(c.share)
 	}
 	var err error
 	c.agent, err = New(Config{Reaper: testReaper(), ShareDir: c.share, RootDir: filepath.Join(dir, "newroot")})
