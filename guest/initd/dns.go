@@ -1,16 +1,17 @@
 package initd
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/hashicorp/yamux"
 	"github.com/runcvm/runcvm/guest/api"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -47,10 +48,7 @@ func startDNS(streams opener) error {
 	if err != nil {
 		return fmt.Errorf("relay DNS: %w", err)
 	}
-	// Go would make it a Multipath TCP socket, which is slow to make at boot.
-	var plain net.ListenConfig
-	plain.SetMultipathTCP(false)
-	tcp, err := plain.Listen(context.Background(), "tcp4", udp.LocalAddr().String())
+	tcp, err := listenTCP(address)
 	if err != nil {
 		_ = udp.Close()
 		return fmt.Errorf("relay DNS: %w", err)
@@ -59,6 +57,24 @@ func startDNS(streams opener) error {
 	guarded(func() { d.serveUDP(udp) })
 	guarded(func() { d.serveTCP(tcp) })
 	return nil
+}
+
+// listenTCP listens at the address. Package net's own way would first try
+// Multipath TCP, which is slow to set up at boot.
+func listenTCP(address net.IP) (net.Listener, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	f := os.NewFile(uintptr(fd), "dns")
+	defer f.Close() // the listener has a copy
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: dnsPort, Addr: [4]byte(address.To4())}); err != nil {
+		return nil, os.NewSyscallError("bind", err)
+	}
+	if err := unix.Listen(fd, dnsMax); err != nil {
+		return nil, os.NewSyscallError("listen", err)
+	}
+	return net.FileListener(f)
 }
 
 // take reserves a slot if one is free.
