@@ -23,8 +23,9 @@ func (a *Agent) startStage(flags uintptr) (int, <-chan unix.WaitStatus, channel,
 	null := a.null.Fd()
 	attr := &syscall.ProcAttr{
 		Dir: "/",
-		// A stage lives for milliseconds: collecting its garbage is not worth it.
-		Env: []string{"GOGC=off"},
+		// A stage lives for milliseconds, in one goroutine: neither a garbage
+		// collector nor more threads are worth their start.
+		Env: []string{"GOGC=off", "GOMAXPROCS=1"},
 		// Until the program runs, a panic of the stage shows on our stderr.
 		Files: []uintptr{null, null, 2, uintptr(theirs.fd)},
 		Sys:   &syscall.SysProcAttr{Cloneflags: flags},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"syscall"
@@ -27,7 +28,11 @@ func Stage() {
 	// and the thread that calls execve is the one that lives on.
 	runtime.LockOSThread()
 	s := &stage{channel: channel{fd: stageFD}}
-	unix.CloseOnExec(stageFD)
+	// The program shall have the standard descriptors alone. A kernel before
+	// 5.11 cannot do this at once; the agent itself leaks none.
+	if unix.CloseRange(stageFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) != nil {
+		unix.CloseOnExec(stageFD)
+	}
 	if err := s.prepare(); err != nil {
 		_ = s.channel.send(report{Failed: failure(err)})
 		return

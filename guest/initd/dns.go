@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/hashicorp/yamux"
 	"github.com/runcvm/runcvm/guest/api"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -46,7 +48,7 @@ func startDNS(streams opener) error {
 	if err != nil {
 		return fmt.Errorf("relay DNS: %w", err)
 	}
-	tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: address, Port: dnsPort})
+	tcp, err := listenTCP(address)
 	if err != nil {
 		_ = udp.Close()
 		return fmt.Errorf("relay DNS: %w", err)
@@ -55,6 +57,24 @@ func startDNS(streams opener) error {
 	guarded(func() { d.serveUDP(udp) })
 	guarded(func() { d.serveTCP(tcp) })
 	return nil
+}
+
+// listenTCP listens at the address. Package net's own way would first try
+// Multipath TCP, which is slow to set up at boot.
+func listenTCP(address net.IP) (net.Listener, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	f := os.NewFile(uintptr(fd), "dns")
+	defer f.Close() // the listener has a copy
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: dnsPort, Addr: [4]byte(address.To4())}); err != nil {
+		return nil, os.NewSyscallError("bind", err)
+	}
+	if err := unix.Listen(fd, dnsMax); err != nil {
+		return nil, os.NewSyscallError("listen", err)
+	}
+	return net.FileListener(f)
 }
 
 // take reserves a slot if one is free.
@@ -126,9 +146,9 @@ func (d *dnsRelay) open(network string) (*yamux.Stream, error) {
 	return stream, nil
 }
 
-func (d *dnsRelay) serveTCP(listener *net.TCPListener) {
+func (d *dnsRelay) serveTCP(listener net.Listener) {
 	for {
-		conn, err := listener.AcceptTCP()
+		conn, err := listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -143,7 +163,7 @@ func (d *dnsRelay) serveTCP(listener *net.TCPListener) {
 		}
 		guarded(func() {
 			defer d.release()
-			d.pipe(conn)
+			d.pipe(conn.(*net.TCPConn))
 		})
 	}
 }
@@ -163,9 +183,9 @@ func (d *dnsRelay) pipe(conn *net.TCPConn) {
 		_ = stream.Close()
 	})
 	copyIdle(conn, stream)
-	_ = conn.CloseWrite()
 	// The supervisor has ended its side: it answers nothing any more.
-	_ = conn.SetReadDeadline(time.Now())
+	_ = conn.CloseWrite()
+	_ = conn.Close()
 	<-sent
 }
 

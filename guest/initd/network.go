@@ -3,7 +3,6 @@ package initd
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -287,7 +286,7 @@ func setParameters(parameters map[string]string) error {
 			err = os.WriteFile(path, []byte(merged[name]), 0)
 		}
 		if err != nil {
-			return fmt.Errorf("set the kernel parameter %s to %q: %w", name, merged[name], errors.Unwrap(err))
+			return fmt.Errorf("set the kernel parameter %s to %q: %w", name, merged[name], err)
 		}
 	}
 	return nil
