@@ -56,6 +56,10 @@ func newBundle(t *testing.T, change func(config map[string]any)) *bundle {
 		t.Fatal(rootfs.err)
 	}
 	b := &bundle{t: t, dir: t.TempDir(), root: t.TempDir()}
+	t.Cleanup(func() {
+		// By its own context: the test's has ended. Most have nothing to delete.
+		_ = programUnderTest().Command(context.Background(), "--root", b.root, "delete", "--force", b.id()).Run()
+	})
 	if out, err := exec.Command("runc", "spec", "--bundle", b.dir).CombinedOutput(); err != nil {
 		t.Fatalf("runc spec: %v: %s", err, out)
 	}
