@@ -65,11 +65,13 @@ func TestBadInput(t *testing.T) {
 		"no /dev/net/tun":      {runtime: "runcvm-notun", words: []string{"/dev/net/tun", "modprobe tun"}},
 		"unknown profile name": {runtime: "runcvm-profiles", options: []string{"--label", "runcvm.profile=nosuch"}, words: []string{"nosuch", "runcvm.profile"}},
 		"invalid profile": {
-			runtime: "runcvm-profiles", words: []string{"line 3", `"cpu"`, `"cpus"`},
+			runtime: "runcvm-profiles", options: []string{"--label", "runcvm.profile=bad"},
+			words:   []string{"line 3", `"cpu"`, `"cpus"`},
 			prepare: write("bad.hcl", "profile \"bad\" {\n  machine {\n    cpu = 2\n  }\n}\n"),
 		},
 		"profile that is no HCL": {
-			runtime: "runcvm-profiles", words: []string{"line 1"},
+			runtime: "runcvm-profiles", options: []string{"--label", "runcvm.profile=x"},
+			words:   []string{"line 1"},
 			prepare: write("syntax.hcl", "profile \"x\" {{{\n"),
 		},
 		"profile that cannot be read": {
@@ -113,22 +115,26 @@ func TestMissingEntrypointLeavesNothing(t *testing.T) {
 
 // TestMalformedConfig runs bundles without an engine in between.
 func TestMalformedConfig(t *testing.T) {
-	e := alone(t)
-	for name, k := range map[string]struct{ body, word string }{
-		"no JSON":      {`{"ociVersion": "1.0.2", "process": `, "config.json"},
-		"wrong type":   {`{"ociVersion": "1.0.2", "process": {"args": "sh"}}`, "args"},
-		"no process":   {`{"ociVersion": "1.0.2", "root": {"path": "rootfs"}}`, "process"},
-		"empty":        {``, "config.json"},
-		"no such root": {`{"ociVersion": "1.0.2", "root": {"path": "/no/such/root"}, "process": {"cwd": "/", "args": ["sh"]}}`, "/no/such/root"},
+	for name, k := range map[string]struct {
+		spoil func(config string) string
+		word  string
+	}{
+		"no JSON":      {func(config string) string { return config[:len(config)/2] }, "config.json"},
+		"empty":        {func(string) string { return "" }, "config.json"},
+		"wrong type":   {func(config string) string { return strings.Replace(config, `"args": [`, `"args": "sh", "rest": [`, 1) }, "args"},
+		"no process":   {func(config string) string { return strings.Replace(config, `"process"`, `"other"`, 1) }, "process"},
+		"no such root": {func(config string) string { return strings.Replace(config, rootfs.dir, "/no/such/root", 1) }, "/no/such/root"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			vmOnly(t)
+			e := alone(t)
 			before, err := e.Snapshot()
 			if err != nil {
 				t.Fatal(err)
 			}
 			b := newBundle(t, nil)
-			if err := os.WriteFile(filepath.Join(b.dir, "config.json"), []byte(k.body), 0o644); err != nil {
+			path := filepath.Join(b.dir, "config.json")
+			if err := os.WriteFile(path, []byte(k.spoil(content(t, path))), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			r := b.runcvm("run", "--bundle", b.dir, b.id())

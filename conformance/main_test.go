@@ -31,9 +31,6 @@ func TestMain(m *testing.M) {
 			code = max(code, 1)
 		}
 	}
-	if suite.profiles != "" {
-		_ = os.RemoveAll(suite.profiles)
-	}
 	os.Exit(code)
 }
 
@@ -84,11 +81,11 @@ func start(t *testing.T) *harness.Engine {
 }
 
 func startSuite(ctx context.Context) error {
-	var err error
-	suite.profiles, err = os.MkdirTemp("", "runcvm-profiles-")
-	if err != nil {
+	suite.profiles = filepath.Join(harness.Scratch(), "profiles")
+	if err := os.MkdirAll(suite.profiles, 0o755); err != nil {
 		return err
 	}
+	var err error
 	suite.engine, err = harness.Start(ctx, map[string]harness.Runtime{
 		"runcvm":          harness.Installed(),
 		"runcvm-profiles": harness.Installed("--profiles-dir=" + suite.profiles),

@@ -50,13 +50,17 @@ type Engine struct {
 
 const scratchPattern = "runcvm-conformance-"
 
+// Scratch is the folder of this process's engine.
+func Scratch() string {
+	base := variable("RUNCVM_CONFORMANCE_SCRATCH", "/var/tmp")
+	return filepath.Join(base, fmt.Sprintf("%s%d", scratchPattern, os.Getpid()))
+}
+
 // Start starts the engine and waits until it answers. The runtimes are
 // registered beside runc, by name. The caller calls Stop, also after an error.
 func Start(ctx context.Context, runtimes map[string]Runtime) (*Engine, error) {
-	base := variable("RUNCVM_CONFORMANCE_SCRATCH", "/var/tmp")
-	sweep(base)
-	name := fmt.Sprintf("%s%d", scratchPattern, os.Getpid())
-	e := &Engine{Scratch: filepath.Join(base, name), NetNS: name}
+	e := &Engine{Scratch: Scratch(), NetNS: filepath.Base(Scratch())}
+	sweep(filepath.Dir(e.Scratch))
 	if err := os.MkdirAll(e.Scratch, 0o700); err != nil {
 		return e, err
 	}
