@@ -57,7 +57,7 @@ func (c *compiler) reportKernel() {
 	distribution := schema.KernelDistribution.Of(c.profile)
 	version := schema.KernelVersion.Of(c.profile)
 	if len(c.facts.Kernels) == 0 {
-		c.diags.Errorf("No kernel installed", "No kernel is installed for the machine to boot. Install one: runcvm install.")
+		c.diags.Errorf("No kernel installed", "There is no kernel in %s for the machine to boot. Install one: runcvm install.", c.facts.KernelsDir)
 		return
 	}
 	var installed, names []string

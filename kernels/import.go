@@ -54,7 +54,7 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 	if err != nil {
 		return Imported{}, err
 	}
-	parent := filepath.Join(o.Prefix, folder, o.Distribution)
+	parent := filepath.Join(o.Prefix, Dir, o.Distribution)
 	dst := filepath.Join(parent, src.version)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return Imported{}, err

@@ -27,7 +27,7 @@ import (
 
 // Names below an installation's prefix.
 const (
-	folder = "kernels"
+	Dir    = "kernels"
 	latest = "latest"
 )
 
@@ -35,7 +35,7 @@ const (
 // then version. It reads directories and links only. A prefix without kernels
 // gives an empty list.
 func List(prefix string) ([]plan.InstalledKernel, error) {
-	top := filepath.Join(prefix, folder)
+	top := filepath.Join(prefix, Dir)
 	distributions, err := readDir(top)
 	if err != nil {
 		return nil, err

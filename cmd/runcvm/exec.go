@@ -40,7 +40,7 @@ func execCommand(g *globals) *cobra.Command {
 			return err
 		}
 		return r.Exec(c.Context(), oci.ExecOptions{
-			ID: args[0], Process: process,
+			ID: args[0], Process: process, Console: c.Flags().Changed("console-socket"),
 			RuncArgs: changed(c, "process", "cwd", "env", "tty", "user", "additional-gids", "preserve-fds"),
 		})
 	}

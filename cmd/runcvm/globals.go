@@ -61,8 +61,9 @@ func takesValue(arg string) bool {
 // runcArgs are the global options for runc, as they were given.
 func (g *globals) runcArgs() []string {
 	var args []string
-	g.set.Visit(func(f *pflag.Flag) {
-		if !ownGlobals[f.Name] && f.Name != "help" && f.Name != "version" {
+	// Visit would see nothing: cobra parses into a set that shares the flags.
+	g.set.VisitAll(func(f *pflag.Flag) {
+		if f.Changed && !ownGlobals[f.Name] && f.Name != "help" && f.Name != "version" {
 			args = append(args, "--"+f.Name+"="+f.Value.String())
 		}
 	})

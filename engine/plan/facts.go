@@ -8,7 +8,9 @@ type Facts struct {
 	Tools  Tools  `json:"tools"`
 	Image  Image  `json:"image"`
 	Bundle Bundle `json:"bundle"`
-	// Kernels are those installed, sorted by distribution, then version.
+	// KernelsDir is the folder on the host that kernels are installed in.
+	KernelsDir string `json:"kernels_dir"`
+	// Kernels are those installed there, sorted by distribution, then version.
 	Kernels []InstalledKernel `json:"kernels"`
 }
 

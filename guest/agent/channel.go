@@ -27,9 +27,10 @@ type shareOrder struct {
 // runOrder comes with descriptors: the container's mount namespace unless Init,
 // then one for each of Stdio.
 type runOrder struct {
-	Init  bool          `json:"init,omitempty"`
-	Stdio []int         `json:"stdio,omitempty"` // descriptors to become these
-	Spec  specs.Process `json:"spec"`
+	PlainNewlines bool          `json:"plain_newlines,omitempty"`
+	Init          bool          `json:"init,omitempty"`
+	Stdio         []int         `json:"stdio,omitempty"` // descriptors to become these
+	Spec          specs.Process `json:"spec"`
 }
 
 // report is a stage's answer. An empty one says that the order was carried out.

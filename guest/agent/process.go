@@ -80,7 +80,7 @@ func (a *Agent) runOther(request *api.Process, s *stdio) (*process, error) {
 // the channel.
 func (a *Agent) run(ch channel, request *api.Process, s *stdio, fds ...int) error {
 	defer ch.close()
-	o := order{Run: &runOrder{Init: request.Init, Stdio: s.fds, Spec: request.Spec}}
+	o := order{Run: &runOrder{Init: request.Init, Stdio: s.fds, PlainNewlines: request.PlainNewlines, Spec: request.Spec}}
 	for _, f := range s.child {
 		fds = append(fds, int(f.Fd()))
 	}

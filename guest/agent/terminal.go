@@ -32,6 +32,11 @@ func (s *stage) openTerminal(o *runOrder) error {
 		return fmt.Errorf("open the terminal %s: %w", name, err)
 	}
 	defer unix.Close(slave)
+	if o.PlainNewlines {
+		if err := clearONLCR(slave); err != nil {
+			return fmt.Errorf("set the terminal's modes: %w", err)
+		}
+	}
 	if o.Init {
 		if err := rootfs.BindConsole(name); err != nil {
 			return err
@@ -46,6 +51,16 @@ func (s *stage) openTerminal(o *runOrder) error {
 		}
 	}
 	return s.channel.send(report{Terminal: true}, master)
+}
+
+// clearONLCR makes the terminal write a new line as LF alone.
+func clearONLCR(terminal int) error {
+	modes, err := unix.IoctlGetTermios(terminal, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	modes.Oflag &^= unix.ONLCR
+	return unix.IoctlSetTermios(terminal, unix.TCSETS, modes)
 }
 
 // unlock makes the terminal's other side usable and returns its name.

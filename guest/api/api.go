@@ -157,6 +157,9 @@ type Process struct {
 	// Stdio lists the descriptors that have a KindStdio stream, which the
 	// guest waits for before it starts the process.
 	Stdio []int `json:"stdio,omitempty"`
+	// PlainNewlines clears the new terminal's ONLCR: the terminal that shows
+	// its output makes CR LF of LF itself.
+	PlainNewlines bool `json:"plain_newlines,omitempty"`
 	// Spec is the process as the engine wants it. With Terminal, the guest
 	// allocates the pty and descriptors 0 and 1 are its two directions.
 	Spec specs.Process `json:"spec"`

@@ -21,6 +21,8 @@ type Options struct {
 	Image    plan.Image
 	Bundle   plan.Bundle
 	Kernels  []plan.InstalledKernel
+	// KernelsDir is where Kernels are.
+	KernelsDir string
 }
 
 // Gather looks at the host and merges what the options bring. With a kept KVM
@@ -39,6 +41,8 @@ func Gather(o Options) (plan.Facts, error) {
 		Image:   o.Image,
 		Bundle:  o.Bundle,
 		Kernels: o.Kernels,
+
+		KernelsDir: o.KernelsDir,
 	}, nil
 }
 

@@ -35,7 +35,6 @@ const (
 	ProgramPath = "bin/runcvm"
 	GuestPath   = "bin/runcvm-guest"
 	ToolRoot    = "root"
-	kernelsPath = "kernels"
 )
 
 // distribution is that of the packaged kernel.

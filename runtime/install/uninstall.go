@@ -86,7 +86,7 @@ func (o *UninstallOptions) checkUnused() error {
 		return err
 	}
 	var users []int
-	for _, dir := range append(dirs, filepath.Join(o.Prefix, ToolRoot), filepath.Join(o.Prefix, kernelsPath)) {
+	for _, dir := range append(dirs, filepath.Join(o.Prefix, ToolRoot), filepath.Join(o.Prefix, kernels.Dir)) {
 		more, err := treeswap.Users(dir)
 		if err != nil {
 			return err
@@ -133,7 +133,7 @@ func removeInstallation(p *printer, prefix string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{ProgramPath, GuestPath, ToolRoot, kernelsPath} {
+	for _, name := range []string{ProgramPath, GuestPath, ToolRoot, kernels.Dir} {
 		remove = append(remove, filepath.Join(prefix, name))
 	}
 	for _, name := range remove {

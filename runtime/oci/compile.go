@@ -61,8 +61,10 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 		CacheDir: r.RunDir,
 		Tools:    tools,
 		Kernels:  installed,
-		Image:    plan.Image{Labels: labels},
-		Bundle:   plan.Bundle{RootPath: root, StateDir: r.StateDir(id)},
+
+		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
+		Image:      plan.Image{Labels: labels},
+		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id)},
 	})
 }
 

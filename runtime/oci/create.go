@@ -53,7 +53,7 @@ func (r *Runtime) Run(ctx context.Context, o RunOptions) error {
 			err = errors.Join(err, rerr)
 		}
 		if !r.known(o.ID) {
-			err = errors.Join(err, os.RemoveAll(dir))
+			err = errors.Join(err, r.removeState(o.ID))
 		}
 		return err
 	})
@@ -75,11 +75,11 @@ func (r *Runtime) withContainer(o CreateOptions, do func(dir string) error) erro
 	}
 	dir := r.StateDir(o.ID)
 	if err := r.prepare(o.ID, o.Bundle, dir); err != nil {
-		return errors.Join(err, os.RemoveAll(dir))
+		return errors.Join(err, r.removeState(o.ID))
 	}
 	err := do(dir)
 	if err != nil && !r.known(o.ID) {
-		return errors.Join(err, os.RemoveAll(dir))
+		return errors.Join(err, r.removeState(o.ID))
 	}
 	return err
 }
@@ -129,7 +129,7 @@ func writeState(dir string, files map[string][]byte) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("clear the state folder: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeStateDir(dir); err != nil {
 		return fmt.Errorf("make the state folder: %w", err)
 	}
 	for name, data := range files {
@@ -138,4 +138,17 @@ func writeState(dir string, files map[string][]byte) error {
 		}
 	}
 	return nil
+}
+
+// makeStateDir makes dir anew. The folder above may vanish in between, when
+// the last container beside this one is deleted.
+func makeStateDir(dir string) error {
+	for {
+		if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+			return err
+		}
+		if err := os.Mkdir(dir, 0o700); !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
 }

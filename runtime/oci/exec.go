@@ -24,6 +24,9 @@ type ExecOptions struct {
 	Process specs.Process
 	// RuncArgs are runc's options (--detach, --pid-file, ...) without --process.
 	RuncArgs []string
+	// Console says that runc sends the terminal to a console socket. Else it
+	// shows it on our own, which converts line ends.
+	Console bool
 }
 
 // ProcessError is a process that could not be started, in runc's words.
@@ -70,7 +73,9 @@ func (r *Runtime) startProcess(ctx context.Context, o ExecOptions) (token string
 		return "", fmt.Errorf("cannot exec in container %s: %w", o.ID, err)
 	}
 	defer conn.Close()
-	reply, err := control.Call(ctx, conn, control.Request{Exec: &control.Exec{Process: o.Process}})
+	reply, err := control.Call(ctx, conn, control.Request{Exec: &control.Exec{
+		Process: o.Process, PlainNewlines: o.Process.Terminal && !o.Console,
+	}})
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("cannot exec in container %s: %w", o.ID, err)

@@ -142,9 +142,20 @@ func (r *Runtime) Delete(ctx context.Context, id string, args []string) error {
 	}
 	err := r.runRunc(ctx, append([]string{"delete"}, args...)...)
 	if !r.known(id) {
-		err = errors.Join(err, os.RemoveAll(r.StateDir(id)))
+		err = errors.Join(err, r.removeState(id))
 	}
 	return err
+}
+
+// removeState removes the container's state folder, and the folder of its
+// root when that was the last one.
+func (r *Runtime) removeState(id string) error {
+	dir := r.StateDir(id)
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove the container's state: %w", err)
+	}
+	_ = os.Remove(filepath.Dir(dir)) // fails while there are others
+	return nil
 }
 
 // State prints runc's state of the container with the bundle that the caller

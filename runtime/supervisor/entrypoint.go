@@ -112,7 +112,7 @@ func (s *Supervisor) signal(n int) {
 // and waits for its end.
 func (s *Supervisor) runEntrypoint(ctx context.Context) (int, error) {
 	spec := s.entrypointSpec()
-	p, err := s.guest.exec(spec, true)
+	p, err := s.guest.exec(api.Process{Init: true, Spec: spec, PlainNewlines: spec.Terminal && plainNewlines(s.stdio.In)})
 	if err != nil {
 		return 0, err
 	}

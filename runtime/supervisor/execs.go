@@ -122,7 +122,7 @@ func (s *Supervisor) execProcess(ctx context.Context, req *control.Exec) control
 	case <-s.stopping:
 		return control.Reply{Error: "the container is stopping"}
 	}
-	p, err := s.guest.exec(req.Process, false)
+	p, err := s.guest.exec(api.Process{Spec: req.Process, PlainNewlines: req.PlainNewlines})
 	var start *startError
 	switch {
 	case errors.As(err, &start):

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/yamux"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/runcvm/runcvm/guest/api"
 )
@@ -143,10 +142,9 @@ func (g *guest) shutdown(ctx context.Context) error {
 
 // process is a process in the VM, started or about to be.
 type process struct {
-	terminal bool
-	stdio    [3]*yamux.Stream // nil where the process has /dev/null or, with a terminal, no stderr
-	stream   *yamux.Stream
-	writeMu  sync.Mutex
+	stdio   [3]*yamux.Stream // nil for a terminal's stderr
+	stream  *yamux.Stream
+	writeMu sync.Mutex
 
 	started api.Started
 	exited  chan api.Exited // closed without a value when the guest went away
@@ -157,15 +155,16 @@ type startError struct{ api.Failed }
 
 func (e *startError) Error() string { return e.Message }
 
-// exec starts a process. The error is a *startError when the guest could not
+// exec starts a process; it fills in the request's ID and Stdio. The error is a *startError when the guest could not
 // execute it.
-func (g *guest) exec(spec specs.Process, init bool) (*process, error) {
-	p := &process{terminal: spec.Terminal, exited: make(chan api.Exited, 1)}
+func (g *guest) exec(request api.Process) (*process, error) {
+	p := &process{exited: make(chan api.Exited, 1)}
 	g.idMu.Lock()
 	g.nextID++
-	request := api.Process{ID: strconv.Itoa(g.nextID), Init: init, Spec: spec, Stdio: []int{0, 1, 2}}
+	request.ID = strconv.Itoa(g.nextID)
 	g.idMu.Unlock()
-	if spec.Terminal {
+	request.Stdio = []int{0, 1, 2}
+	if request.Spec.Terminal {
 		request.Stdio = []int{0, 1}
 	}
 	if err := g.begin(p, request); err != nil {

@@ -62,6 +62,13 @@ func windowSize(f *os.File) *api.Window {
 	return &api.Window{Rows: ws.Row, Cols: ws.Col}
 }
 
+// plainNewlines says that whoever made the terminal f wants LF as it is: runc
+// does, when its own terminal makes CR LF of it.
+func plainNewlines(f *os.File) bool {
+	modes, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil && modes.Oflag&unix.ONLCR == 0
+}
+
 // rawTerminal hands f's line discipline to the guest's own terminal: this one
 // only carries bytes. The returned function restores it.
 func rawTerminal(f *os.File) (restore func(), err error) {

@@ -34,6 +34,8 @@ type Request struct {
 // token of the Reply.
 type Exec struct {
 	Process specs.Process `json:"process"`
+	// PlainNewlines is that of api.Process.
+	PlainNewlines bool `json:"plain_newlines,omitempty"`
 }
 
 // Attach connects the sender's stdin, stdout and stderr to a process. The
