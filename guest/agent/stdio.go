@@ -23,9 +23,13 @@ const (
 	// terminalDrain is how long the terminal may take to hand over what an
 	// ended process wrote: the kernel moves it in the background.
 	terminalDrain = 100 * time.Millisecond
-	copyBuffer    = 128 << 10 // bytes
+	copyBuffer    = 64 << 10  // bytes
 	pipeBuffer    = 256 << 10 // bytes; beyond /proc/sys/fs/pipe-max-size root may go
 )
+
+// buffers are those that copying has used before: fresh memory is slow to get
+// in a VM.
+var buffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
 // streamKey names a stdio stream.
 type streamKey struct {
@@ -212,7 +216,9 @@ func (s *stdio) run() {
 // that the sender is held back as by a full pipe; once it has ended, what is
 // still sent goes nowhere.
 func (s *stdio) copyIn(from Stream, to *os.File, closeAtEnd bool) {
-	buffer := make([]byte, copyBuffer)
+	array := buffers.Get().(*[copyBuffer]byte)
+	defer buffers.Put(array)
+	buffer := array[:]
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
@@ -234,7 +240,9 @@ func (s *stdio) copyIn(from Stream, to *os.File, closeAtEnd bool) {
 // copyOut copies until the end of the file, or, after its deadline, what is in
 // it by then. A reader that has gone does not stop the process.
 func copyOut(to io.Writer, from *os.File) {
-	buffer := make([]byte, copyBuffer)
+	array := buffers.Get().(*[copyBuffer]byte)
+	defer buffers.Put(array)
+	buffer := array[:]
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
