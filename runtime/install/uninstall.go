@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/runcvm/runcvm/internal/treeswap"
+	"github.com/runcvm/runcvm/kernels"
 )
 
 // UninstallOptions say what is removed. Empty fields stand for the defaults.
