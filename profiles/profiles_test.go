@@ -126,13 +126,36 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-func TestNamesThatScanMisses(t *testing.T) {
-	p, diags := resolve(map[string]string{"a.hcl": "profile /* odd */ \"web\" {\n machine {\n cpus = 7\n }\n}\n"}, "web")
-	if err := diags.Err(); err != nil {
-		t.Fatal(err)
+func TestHeadings(t *testing.T) {
+	for _, heading := range []string{
+		`profile "web" {`, `profile web {`, `profile"web"{`, `profile /* odd */ "web" {`, `profile "w\u0065b" {`, "/* */ profile \t\"web\" {",
+	} {
+		p, diags := resolve(map[string]string{"a.hcl": heading + "\n machine {\n cpus = 7\n }\n}\n"}, "web")
+		if err := diags.Err(); err != nil {
+			t.Errorf("%s: %v", heading, err)
+			continue
+		}
+		if got := schema.MachineCPUs.Of(p); got != 7 {
+			t.Errorf("%s: cpus %d, want 7", heading, got)
+		}
 	}
-	if got := schema.MachineCPUs.Of(p); got != 7 {
-		t.Errorf("cpus %d, want 7", got)
+}
+
+// TestOnlyNeededFilesAreParsed: a container's creation does not pay for the
+// profiles of others.
+func TestOnlyNeededFilesAreParsed(t *testing.T) {
+	set, _ := LoadFS(manyFiles(), HostDir)
+	if _, diags := Resolve(set, Request{Label: "p12"}, schema.Variables{}); diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	var parsed []string
+	for _, src := range set.sources {
+		if src.file != nil {
+			parsed = append(parsed, filepath.Base(src.path))
+		}
+	}
+	if want := []string{"p10.hcl", "p11.hcl", "p12.hcl"}; !slices.Equal(parsed, want) {
+		t.Errorf("parsed %q, want %q", parsed, want)
 	}
 }
 
