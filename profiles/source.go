@@ -31,7 +31,8 @@ type Set struct {
 type source struct {
 	path  string
 	text  []byte
-	names []string // what the file seems to declare: see scan
+	names []string // what the file seems to declare
+	odd   bool     // it may declare others as well
 
 	file  *schema.File // nil before parse
 	diags diag.Diagnostics
@@ -66,7 +67,7 @@ func LoadFS(files fs.FS, dir string) (*Set, diag.Diagnostics) {
 			diags = append(diags, unreadable(path, err))
 			continue
 		}
-		set.sources = append(set.sources, &source{path: path, text: text, names: scan(text)})
+		set.sources = append(set.sources, newSource(path, text))
 	}
 	return set, diags
 }
@@ -93,18 +94,24 @@ func unreadable(path string, err error) *diag.Diagnostic {
 }
 
 // heading finds what looks like a profile's heading. It may find too much, in a
-// comment or a text, which parsing sorts out; only an escaped name or a comment
-// within the heading hides one, for which find falls back to parsing all.
-var heading = regexp.MustCompile(`profile[ \t]+(?:"([^"\\\n]*)"|([A-Za-z0-9_.-]+))`)
+// comment or a text, which parsing sorts out. oddHeading finds the beginnings
+// whose names it cannot read: those with a comment or an escape.
+var (
+	heading    = regexp.MustCompile(`profile(?:[ \t]*"([^"\\\n]*)"|[ \t]+([A-Za-z0-9_.-]+))`)
+	oddHeading = regexp.MustCompile(`profile[ \t]*(?:/\*|"[^"\n]*\\)`)
+)
 
-// scan lists the names that a file seems to declare, without parsing it.
-func scan(text []byte) []string {
-	var names []string
+// newSource lists the names that a file seems to declare, without parsing it.
+func newSource(path string, text []byte) *source {
+	s := &source{path: path, text: text, odd: oddHeading.Match(text)}
 	for _, m := range heading.FindAllSubmatch(text, -1) {
-		names = append(names, string(m[1])+string(m[2]))
+		s.names = append(s.names, string(m[1])+string(m[2]))
 	}
-	return names
+	return s
 }
+
+// declares reports whether the file may declare a name.
+func (s *source) declares(name string) bool { return s.odd || slices.Contains(s.names, name) }
 
 // parse parses the file when that has not been done.
 func (s *source) parse() {
@@ -116,18 +123,10 @@ func (s *source) parse() {
 // find returns the host's declarations of a name, in the order of the files,
 // and what is wrong with the files that have them.
 func (s *Set) find(name string) ([]*schema.Declaration, diag.Diagnostics) {
-	found, diags := s.findIn(name, func(src *source) bool { return slices.Contains(src.names, name) })
-	if len(found) > 0 || diags.HasErrors() {
-		return found, diags
-	}
-	return s.findIn(name, func(*source) bool { return true })
-}
-
-func (s *Set) findIn(name string, candidate func(*source) bool) ([]*schema.Declaration, diag.Diagnostics) {
 	var found []*schema.Declaration
 	var diags diag.Diagnostics
 	for _, src := range s.sources {
-		if !candidate(src) {
+		if !src.declares(name) {
 			continue
 		}
 		src.parse()

@@ -1,0 +1,192 @@
+package schema_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/runcvm/runcvm/internal/diag"
+	"github.com/runcvm/runcvm/schema"
+	"github.com/runcvm/runcvm/schema/units"
+)
+
+// evaluate parses a file and evaluates all of its profiles into one.
+func evaluate(src string, v schema.Variables) (*schema.Profile, diag.Diagnostics) {
+	file, diags := schema.ParseHCL([]byte(src), "test.hcl", "file")
+	profile := schema.NewProfile()
+	for _, d := range file.Profiles {
+		settings, more := d.Evaluate(schema.NewScope(v))
+		diags = append(diags, more...)
+		for _, s := range settings {
+			profile.Set(s)
+		}
+	}
+	return profile, diags
+}
+
+// TestMistakes wants exactly the diagnostics that the fixture names beside its
+// lines, with a detail, a place and the source.
+func TestMistakes(t *testing.T) {
+	src, err := os.ReadFile("testdata/mistakes.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[int][]string{}
+	expected := regexp.MustCompile(`# ERROR: ([^#]*)`)
+	for i, line := range strings.Split(string(src), "\n") {
+		for _, m := range expected.FindAllStringSubmatch(line, -1) {
+			want[i+1] = append(want[i+1], strings.TrimSpace(m[1]))
+		}
+	}
+	got := map[int][]string{}
+	_, diags := evaluate(string(src), schema.Variables{})
+	for _, d := range diags {
+		if d.Range == nil || d.Snippet == nil || d.Detail == "" {
+			t.Errorf("incomplete: %s", d.Text())
+			continue
+		}
+		got[d.Range.Start.Line] = append(got[d.Range.Start.Line], d.Summary)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("summaries by line (-want +got):\n%s", diff)
+	}
+}
+
+func TestSyntaxErrors(t *testing.T) {
+	for _, src := range []string{
+		"profile \"a\" {", "profile \"a\" { machine { cpus = } }", "}", "profile \"a\" {\n machine {\n cpus = 1\n cpus = 2\n }\n}\n", "\x00", "profile \"a\" {\n machine { cpus = \"${\" }\n}",
+	} {
+		_, diags := evaluate(src, schema.Variables{})
+		if !diags.HasErrors() {
+			t.Errorf("%q has no errors", src)
+		}
+	}
+}
+
+func TestExpressions(t *testing.T) {
+	cpus, memory := 3, 300*units.MiB
+	limited := schema.Variables{
+		Container: schema.Container{CPUs: &cpus, Memory: &memory},
+		Host:      schema.Host{CPUs: 8, Memory: 16 * units.GiB, Architecture: "amd64"},
+		Image:     schema.Image{Labels: map[string]string{"mem": "2G"}},
+	}
+	unlimited := limited
+	unlimited.Container = schema.Container{}
+	tests := []struct {
+		expression string
+		variables  schema.Variables
+		want       units.Bytes // 0 when the attribute stays unset
+	}{
+		{`container.memory`, limited, 300 * units.MiB},
+		{`container.memory`, unlimited, 0},
+		{`null`, limited, 0},
+		{`coalesce(container.memory, "1G")`, unlimited, units.GiB},
+		{`max(container.memory, "1G")`, limited, units.GiB},
+		{`min(container.memory, "1G")`, limited, 300 * units.MiB},
+		{`min(container.memory, "1G")`, unlimited, units.GiB},
+		{`size(bytes(container.memory) * 2)`, limited, 600 * units.MiB},
+		{`size(bytes(host.memory) / 4)`, limited, 4 * units.GiB},
+		{`size(bytes(container.memory))`, unlimited, 0},
+		{`lookup(image.labels, "mem", "1G")`, limited, 2 * units.GiB},
+		{`lookup(image.labels, "none", "1G")`, limited, units.GiB},
+		{`image.labels["mem"]`, limited, 2 * units.GiB},
+		{`host.arch == "amd64" ? "3G" : "1G"`, limited, 3 * units.GiB},
+		{`"${max(container.cpus, host.cpus)}G"`, limited, 8 * units.GiB},
+	}
+	for _, test := range tests {
+		p, diags := evaluate("profile \"a\" {\n machine {\n memory = "+test.expression+"\n }\n}\n", test.variables)
+		if err := diags.Err(); err != nil {
+			t.Errorf("%s: %v", test.expression, err)
+		} else if got := schema.MachineMemory.Of(p); got != test.want {
+			t.Errorf("%s = %s, want %s", test.expression, got, test.want)
+		}
+	}
+}
+
+func TestValuesAndOrigins(t *testing.T) {
+	p, diags := evaluate(`profile "a" {
+  machine {
+    accel = "tcg"
+  }
+  kernel {
+    append = ["a", "b=\"c d\""]
+  }
+}
+profile "b" {
+  machine {
+    accel = "kvm"
+  }
+  agent {
+    boot_timeout = "1m30s"
+  }
+}
+`, schema.Variables{})
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := schema.AgentBootTimeout.Of(p); got != 90*time.Second {
+		t.Errorf("boot_timeout %s", got)
+	}
+	if got := schema.KernelAppend.Of(p); !slices.Equal(got, []string{"a", `b="c d"`}) {
+		t.Errorf("append %q", got)
+	}
+	o := p.Origin(schema.MachineAccel.Attribute)
+	if o.Where != "test.hcl:11:13" || o.Value != `"kvm"` || len(o.Overrode) != 1 || o.Overrode[0].Where != "test.hcl:3:13" {
+		t.Errorf("origin %+v", o)
+	}
+	if got := len(p.Origins()); got != 3 {
+		t.Errorf("%d origins, want 3", got)
+	}
+}
+
+func TestFlagsWin(t *testing.T) {
+	cpus := 2
+	v := schema.Variables{Container: schema.Container{CPUs: &cpus}}
+	tests := []struct {
+		cpus, kind string
+		want       int
+	}{
+		{"8", "flag", 2},
+		{"container.cpus", "flag", 2},
+		{"max(container.cpus, 4)", "file", 4},
+	}
+	for _, test := range tests {
+		p, diags := evaluate("profile \"a\" {\n machine {\n cpus = "+test.cpus+"\n }\n}\n", v)
+		if err := diags.Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range schema.FromFlags(p, v) {
+			p.Set(s)
+		}
+		if got := schema.MachineCPUs.Of(p); got != test.want || p.Origin(schema.MachineCPUs.Attribute).Kind != test.kind {
+			t.Errorf("cpus = %s gives %d from %+v, want %d from a %s", test.cpus, got, p.Origin(schema.MachineCPUs.Attribute), test.want, test.kind)
+		}
+	}
+}
+
+// TestTable wants the reference documentation of each attribute.
+func TestTable(t *testing.T) {
+	for _, a := range schema.Attributes() {
+		if a.Doc == "" || a.Type == "" || a.Rules == "" {
+			t.Errorf("%s is incomplete", a.Path())
+		}
+	}
+}
+
+func FuzzParseHCL(f *testing.F) {
+	src, err := os.ReadFile("testdata/mistakes.hcl")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(src))
+	f.Add("profile \"a\" {\n machine {\n cpus = [for x in [1]: x][0]\n }\n}\n")
+	f.Fuzz(func(t *testing.T, src string) {
+		_, diags := evaluate(src, schema.Variables{})
+		_ = diags.Error()
+	})
+}
