@@ -101,7 +101,7 @@ func TestMistakes(t *testing.T) {
 		want  []string // parts of the one-line form, one for each diagnostic
 	}{
 		"unknown label":       {map[string]string{"w.hcl": declare("web", 1)}, "wbe", []string{`Did you mean "web"? The profiles here are "default" and "web"`}},
-		"broken and not used": {map[string]string{"b.hcl": `profile "b" { nonsense = }`, "w.hcl": declare("web", 1)}, "web", nil},
+		"broken and not used": {map[string]string{"b.hcl": `profile "b" { nonsense = }`, "w.hcl": declare("web", 1)}, "web", []string{"b.hcl:1:26: Invalid expression", `b.hcl:1:15: Unsupported attribute`}},
 		"broken and used":     {map[string]string{"b.hcl": `profile "b" { nonsense = }`}, "b", []string{"b.hcl:1:26: Invalid expression", `b.hcl:1:15: Unsupported attribute`}},
 		"reported once":       {map[string]string{"b.hcl": declare("a", 1) + declare("b", 1) + "x = 1\n"}, "a,b", []string{"b.hcl:13:1: Unsupported attribute"}},
 		"twice in one file":   {map[string]string{"a.hcl": declare("a", 1) + declare("a", 2)}, "a", []string{"a.hcl:7:9: Profile defined twice: The profile \"a\" is defined at /etc/runcvm/profiles/a.hcl:1:9 already."}},
@@ -141,24 +141,6 @@ func TestHeadings(t *testing.T) {
 	}
 }
 
-// TestOnlyNeededFilesAreParsed: a container's creation does not pay for the
-// profiles of others.
-func TestOnlyNeededFilesAreParsed(t *testing.T) {
-	set, _ := LoadFS(manyFiles(), HostDir)
-	if _, diags := Resolve(set, Request{Label: "p12"}, schema.Variables{}); diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	var parsed []string
-	for _, src := range set.sources {
-		if src.file != nil {
-			parsed = append(parsed, filepath.Base(src.path))
-		}
-	}
-	if want := []string{"p10.hcl", "p11.hcl", "p12.hcl"}; !slices.Equal(parsed, want) {
-		t.Errorf("parsed %q, want %q", parsed, want)
-	}
-}
-
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
@@ -171,7 +153,7 @@ func TestLoad(t *testing.T) {
 	}
 	write("web.hcl", declare("web", 2))
 	set, diags := Load(dir)
-	if err := append(diags, set.Check()...).Err(); err != nil {
+	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}
 	if want, got := []string{"default", "web"}, set.names(); !slices.Equal(want, got) {
@@ -193,11 +175,11 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestCheckReportsAllFiles(t *testing.T) {
-	set, _ := LoadFS(files(map[string]string{
+func TestLoadReportsAllFiles(t *testing.T) {
+	_, diags := LoadFS(files(map[string]string{
 		"a.hcl": declare("a", 1), "b.hcl": "x = 1\n", "c.hcl": declare("a", 1), "d.hcl": "profile \"d\" {",
 	}), HostDir)
-	if diags := set.Check(); len(diags) != 3 {
+	if len(diags) != 3 {
 		t.Errorf("%d diagnostics, want 3:\n%v", len(diags), diags)
 	}
 }
@@ -225,8 +207,7 @@ func BenchmarkResolveDefault(b *testing.B) {
 	}
 }
 
-// BenchmarkResolveInherited takes files that are read but not parsed, as a
-// container's creation does.
+// BenchmarkResolveInherited parses the files, as a container's creation does.
 func BenchmarkResolveInherited(b *testing.B) {
 	named := files(map[string]string{"a.hcl": declare("a", 1, "b"), "b.hcl": declare("b", 2, "c"), "c.hcl": declare("c", 3)})
 	b.ReportAllocs()
@@ -244,17 +225,6 @@ func BenchmarkResolveOneOfThousand(b *testing.B) {
 	for b.Loop() {
 		set, _ := LoadFS(many, HostDir)
 		if _, diags := Resolve(set, Request{Label: "p999"}, schema.Variables{}); diags.HasErrors() {
-			b.Fatal(diags)
-		}
-	}
-}
-
-func BenchmarkCheckThousand(b *testing.B) {
-	many := manyFiles()
-	b.ReportAllocs()
-	for b.Loop() {
-		set, _ := LoadFS(many, HostDir)
-		if diags := set.Check(); diags.HasErrors() {
 			b.Fatal(diags)
 		}
 	}

@@ -51,13 +51,11 @@ type resolver struct {
 func (r *resolver) mergeDefaults() {
 	r.done[DefaultName] = true
 	r.merge(builtins()[DefaultName])
-	found, diags := r.set.find(DefaultName)
-	r.note(diags)
-	if len(found) > 0 {
+	if d := r.set.byName[DefaultName]; d != nil {
 		r.path = append(r.path, DefaultName)
-		r.inherit(found[0])
+		r.inherit(d)
 		r.path = nil
-		r.merge(found[0])
+		r.merge(d)
 	}
 }
 
@@ -65,27 +63,14 @@ func (r *resolver) mergeLabel(name string) {
 	if r.done[name] {
 		return
 	}
-	d, diags := r.lookup(name)
-	r.note(diags)
-	if d == nil {
-		if !diags.HasErrors() {
-			known := r.set.names()
-			r.diags.Errorf("Unknown profile",
-				"The image's label %s asks for the profile %q, which does not exist.%s The profiles here are %s; a host's own are in %s.",
-				Label, name, diag.DidYouMean(name, known), diag.List(known), r.set.place())
-		}
+	if d := r.lookup(name); d != nil {
+		r.add(d)
 		return
 	}
-	r.add(d)
-}
-
-// note adds diagnostics once: a broken file is met for each profile of it.
-func (r *resolver) note(diags diag.Diagnostics) {
-	for _, d := range diags {
-		if !slices.Contains(r.diags, d) {
-			r.diags = append(r.diags, d)
-		}
-	}
+	known := r.set.names()
+	r.diags.Errorf("Unknown profile",
+		"The image's label %s asks for the profile %q, which does not exist.%s The profiles here are %s; a host's own are in %s.",
+		Label, name, diag.DidYouMean(name, known), diag.List(known), r.set.place())
 }
 
 // place is the directory's name for messages.
@@ -96,13 +81,13 @@ func (s *Set) place() string {
 	return s.dir
 }
 
-// lookup finds a profile: the host's, else the built-in one.
-func (r *resolver) lookup(name string) (*schema.Declaration, diag.Diagnostics) {
-	found, diags := r.set.find(name)
-	if len(found) > 0 {
-		return found[0], diags
+// lookup finds a profile: the host's, else the built-in one; nil when there is
+// none.
+func (r *resolver) lookup(name string) *schema.Declaration {
+	if d := r.set.byName[name]; d != nil {
+		return d
 	}
-	return builtins()[name], diags
+	return builtins()[name]
 }
 
 // add merges a profile after what it inherits.
@@ -130,11 +115,9 @@ func (r *resolver) inherit(d *schema.Declaration) {
 				fmt.Sprintf("Each of these profiles inherits the next: %s. Remove one of the steps.", strings.Join(cycle, " -> ")))
 			continue
 		}
-		parent, diags := r.lookup(ref.Name)
-		r.note(diags)
-		if parent != nil {
+		if parent := r.lookup(ref.Name); parent != nil {
 			r.add(parent)
-		} else if !diags.HasErrors() {
+		} else {
 			known := r.set.names()
 			r.report(d, ref, "Unknown profile",
 				fmt.Sprintf("There is no profile %q to inherit.%s The profiles here are %s.", ref.Name, diag.DidYouMean(ref.Name, known), diag.List(known)))
