@@ -66,12 +66,12 @@ func TestBadInput(t *testing.T) {
 		"unknown profile name": {runtime: "runcvm-profiles", options: []string{"--label", "runcvm.profile=nosuch"}, words: []string{"nosuch", "runcvm.profile"}},
 		"invalid profile": {
 			runtime: "runcvm-profiles", options: []string{"--label", "runcvm.profile=bad"},
-			words:   []string{"line 3", `"cpu"`, `"cpus"`},
+			words:   []string{":3:", `"cpu"`, `"cpus"`},
 			prepare: write("bad.hcl", "profile \"bad\" {\n  machine {\n    cpu = 2\n  }\n}\n"),
 		},
 		"profile that is no HCL": {
 			runtime: "runcvm-profiles", options: []string{"--label", "runcvm.profile=x"},
-			words:   []string{"line 1"},
+			words:   []string{":1:"},
 			prepare: write("syntax.hcl", "profile \"x\" {{{\n"),
 		},
 		"profile that cannot be read": {

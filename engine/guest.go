@@ -30,6 +30,8 @@ func (c *compiler) compileGuest() {
 	if c.spec.Process != nil {
 		g.Process = guestProcess(c.spec.Process)
 	}
+	g.MaskedPaths = slices.Clone(c.linux().MaskedPaths)
+	g.ReadonlyPaths = slices.Clone(c.linux().ReadonlyPaths)
 	c.compileSysctl()
 }
 

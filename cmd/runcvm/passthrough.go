@@ -5,7 +5,6 @@ import "github.com/spf13/cobra"
 // passthroughVerbs are runc's as they are: what they do to the container is
 // right for the container of a VM, too.
 var passthroughVerbs = []struct{ name, short string }{
-	{"start", "Start a created container: boot its VM"},
 	{"ps", "List the container's processes on the host: the supervisor, QEMU, virtiofsd"},
 	{"pause", "Freeze the container and so its VM"},
 	{"resume", "Let a paused container go on"},

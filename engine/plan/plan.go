@@ -112,6 +112,9 @@ type Guest struct {
 	Mounts     []GuestMount        `json:"mounts"`
 	Devices    []specs.LinuxDevice `json:"devices,omitempty"`
 	Sysctl     map[string]string   `json:"sysctl,omitempty"`
+	// MaskedPaths and ReadonlyPaths are those of the OCI runtime specification.
+	MaskedPaths   []string `json:"masked_paths,omitempty"`
+	ReadonlyPaths []string `json:"readonly_paths,omitempty"`
 }
 
 // GuestMount is a mount in the VM: see guest/api.Mount, which it becomes.

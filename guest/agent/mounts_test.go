@@ -171,3 +171,22 @@ func snapshot(t *testing.T, image string) map[string]string {
 	}
 	return all
 }
+
+func TestHiddenPaths(t *testing.T) {
+	c := newContainer(t)
+	image := filepath.Join(c.share, api.RootDir)
+	for _, file := range []string{"secret", "dir/secret", "fixed/file", "open/file"} {
+		path := filepath.Join(image, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, "text", 0o666)
+	}
+	mounted(c, rootfs.Config{
+		MaskedPaths:   []string{"/secret", "/dir", "/none", "/open/file/none"},
+		ReadonlyPaths: []string{"/fixed", "/none", "/proc/sys"},
+	})
+	check(c, "wc -c < /secret; ls -A /dir; cat /fixed/file", "0\ntext")
+	check(c, "echo x > /fixed/file || echo refused; echo 1 > /proc/sys/vm/drop_caches || echo refused", "refused\nrefused")
+	check(c, "echo x > /open/file && cat /open/file; echo 500 > /proc/self/oom_score_adj && echo written", "x\nwritten")
+}

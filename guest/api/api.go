@@ -55,15 +55,19 @@ type Open struct {
 
 // Boot is everything that the guest sets up before the first process.
 type Boot struct {
-	Hostname   string            `json:"hostname,omitempty"`
-	Domainname string            `json:"domainname,omitempty"`
-	ReadOnly   bool              `json:"read_only,omitempty"` // remount the root read-only after the mounts
-	Mounts     []Mount           `json:"mounts,omitempty"`    // in order
-	Devices    []Device          `json:"devices,omitempty"`   // made in /dev beside the default ones
-	Interfaces []Interface       `json:"interfaces,omitempty"`
-	Routes     []Route           `json:"routes,omitempty"`
-	DNSRelay   bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
-	Sysctl     map[string]string `json:"sysctl,omitempty"`
+	Hostname   string   `json:"hostname,omitempty"`
+	Domainname string   `json:"domainname,omitempty"`
+	ReadOnly   bool     `json:"read_only,omitempty"` // remount the root read-only after the mounts
+	Mounts     []Mount  `json:"mounts,omitempty"`    // in order
+	Devices    []Device `json:"devices,omitempty"`   // made in /dev beside the default ones
+	// MaskedPaths are hidden, ReadonlyPaths cannot be written to; those that do
+	// not exist are left out.
+	MaskedPaths   []string          `json:"masked_paths,omitempty"`
+	ReadonlyPaths []string          `json:"readonly_paths,omitempty"`
+	Interfaces    []Interface       `json:"interfaces,omitempty"`
+	Routes        []Route           `json:"routes,omitempty"`
+	DNSRelay      bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
+	Sysctl        map[string]string `json:"sysctl,omitempty"`
 }
 
 // Mount is a mount in the guest. Type "volume" binds the entry Source of

@@ -94,6 +94,7 @@ func (b *boot) buildRoot(request *api.Boot) error {
 	}
 	err := b.agent.BuildRoot(rootfs.Config{
 		ReadOnly: request.ReadOnly, Mounts: request.Mounts, Devices: request.Devices,
+		MaskedPaths: request.MaskedPaths, ReadonlyPaths: request.ReadonlyPaths,
 	})
 	if err == nil {
 		b.times.mark(api.MilestoneRoot)

@@ -6,9 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/runcvm/runcvm/engine/ocispec"
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/guest/api"
+	"github.com/runcvm/runcvm/runtime/storage"
 	"github.com/runcvm/runcvm/runtime/supervisor"
 )
 
@@ -113,6 +118,11 @@ func (r *Runtime) prepare(id, bundle, dir string) error {
 	if err != nil {
 		return err
 	}
+	if p.Rootfs.ReadOnly {
+		if err := makeMountPoints(&doc.Spec, p); err != nil {
+			return err
+		}
+	}
 	ocispec.Apply(doc, &p.OCI)
 	config, err := doc.Marshal()
 	if err != nil {
@@ -121,6 +131,23 @@ func (r *Runtime) prepare(id, bundle, dir string) error {
 	return writeState(dir, map[string][]byte{
 		configFile: config, supervisor.PlanFile: encoded, bundleFile: []byte(bundle),
 	})
+}
+
+// makeMountPoints makes what is missing of the guest's mount points.
+func makeMountPoints(spec *specs.Spec, p *plan.Plan) error {
+	var points []storage.MountPoint
+	for _, m := range p.Guest.Mounts {
+		point := storage.MountPoint{Destination: m.Destination, Shared: m.Type == "tmpfs"}
+		if i, err := strconv.Atoi(m.Source); m.Type == api.TypeVolume && err == nil && i < len(spec.Mounts) {
+			info, err := os.Stat(spec.Mounts[i].Source)
+			if err != nil {
+				return fmt.Errorf("look at what is mounted at %s: %w", m.Destination, err)
+			}
+			point.File = !info.IsDir()
+		}
+		points = append(points, point)
+	}
+	return storage.MakeMountPoints(p.Rootfs.HostPath, points)
 }
 
 // writeState makes the state folder with these files.

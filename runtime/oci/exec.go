@@ -65,10 +65,7 @@ func (r *Runtime) startProcess(ctx context.Context, o ExecOptions) (token string
 	limit := time.Duration(p.Agent.BootTimeoutSeconds) * time.Second
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	conn, err := control.Dial(ctx, r.StateDir(o.ID), func() bool {
-		state, err := r.runcState(ctx, o.ID)
-		return err == nil && (state.Status == specs.StateRunning || state.Status == specs.StateCreated)
-	})
+	conn, err := control.Dial(ctx, r.StateDir(o.ID), func() bool { return r.running(ctx, o.ID) })
 	if err != nil {
 		return "", fmt.Errorf("cannot exec in container %s: %w", o.ID, err)
 	}

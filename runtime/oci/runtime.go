@@ -184,14 +184,15 @@ func (r *Runtime) State(ctx context.Context, id string) error {
 	return enc.Encode(state)
 }
 
-// runcState is what State needs to know of a container.
-func (r *Runtime) runcState(ctx context.Context, id string) (specs.State, error) {
-	var state specs.State
+// running says whether runc knows the container as one whose supervisor runs,
+// or may come to run.
+func (r *Runtime) running(ctx context.Context, id string) bool {
 	cmd := r.runc(ctx, "state", id)
 	cmd.Stdout, cmd.Stderr = nil, nil
 	out, err := cmd.Output()
-	if err != nil {
-		return state, fmt.Errorf("container %s is not known to %s: %w", id, r.Runc, err)
+	var state specs.State
+	if err != nil || json.Unmarshal(out, &state) != nil {
+		return false
 	}
-	return state, json.Unmarshal(out, &state)
+	return state.Status == specs.StateRunning || state.Status == specs.StateCreated
 }

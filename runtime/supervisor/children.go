@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/runtime/vmm"
@@ -39,6 +40,13 @@ func (s *Supervisor) startChild(name string, argv []string, files []*os.File) (*
 	}
 	go func() {
 		<-child.Done()
+		if child != s.qemu && child.ExitedCleanly() {
+			// virtiofsd ends when QEMU does, and is known to have done so first.
+			select {
+			case <-s.stopping:
+			case <-time.After(2 * time.Second):
+			}
+		}
 		select {
 		case <-s.stopping:
 		default:

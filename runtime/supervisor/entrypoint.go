@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,8 +15,21 @@ import (
 // killedCode is the exit code of a container that was killed.
 const killedCode = 128 + int(syscall.SIGKILL)
 
-// errKilled ends a run whose entrypoint was killed before it started.
-var errKilled = errors.New("killed before the entrypoint started")
+// endedEarly ends a run by a signal that came before the entrypoint started.
+type endedEarly syscall.Signal
+
+func (e endedEarly) Error() string {
+	return fmt.Sprintf("ended by signal %d before the entrypoint started", int(e))
+}
+
+// ends says whether signal n is one by which people and engines end a process.
+func ends(n syscall.Signal) bool {
+	switch n {
+	case syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
+		return true
+	}
+	return false
+}
 
 // entrypoint is the container's main process, and the signals that wait for
 // its start.
@@ -87,8 +99,8 @@ func (s *Supervisor) forwardSignals(signals <-chan os.Signal) {
 	}
 }
 
-// signal sends the entrypoint signal n. SIGKILL ends the VM in any case, and
-// at once while it boots.
+// signal sends the entrypoint signal n. SIGKILL ends the VM in any case. While
+// it boots a signal that ends processes ends it at once, and others wait.
 func (s *Supervisor) signal(n int) {
 	s.log.Debug("signal", "number", n)
 	if n == int(syscall.SIGKILL) {
@@ -98,10 +110,10 @@ func (s *Supervisor) signal(n int) {
 			s.killChildren()
 			os.Exit(killedCode)
 		})
-		if !s.entrypoint.running() {
-			s.fail(errKilled)
-			return
-		}
+	}
+	if ends(syscall.Signal(n)) && !s.entrypoint.running() {
+		s.fail(endedEarly(n))
+		return
 	}
 	if err := s.entrypoint.signal(n); err != nil {
 		s.log.Warn("forward a signal", "number", n, "error", err)

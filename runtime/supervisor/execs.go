@@ -98,6 +98,12 @@ func (s *Supervisor) serveControl(ctx context.Context, conn *net.UnixConn) {
 		reply = s.execProcess(ctx, req.Exec)
 	case req.Signal != nil:
 		s.signal(req.Signal.Number)
+	case req.Await:
+		select {
+		case <-s.execs.ready:
+		case <-ctx.Done():
+			return // ErrorFile says why
+		}
 	case req.Attach != nil:
 		if err := s.relay(conn, req.Attach.Token); err != nil {
 			s.log.Warn("relay an exec", "error", err)

@@ -19,6 +19,7 @@ import (
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/guest/api"
 	vmnet "github.com/runcvm/runcvm/runtime/net"
+	"github.com/runcvm/runcvm/runtime/supervisor/control"
 	"github.com/runcvm/runcvm/runtime/vmm"
 )
 
@@ -86,17 +87,18 @@ func Run(dir string, stdio Stdio) int {
 	s.fail = cancel
 	go s.forwardSignals(signals)
 	code, err := s.run(ctx)
+	if err != nil {
+		err = s.cause(ctx, err)
+	}
 	s.killChildren()
 	s.timeline.mark(milestoneExit)
 	if werr := s.timeline.write(dir); werr != nil {
 		s.log.Warn("write the timeline", "error", werr)
 	}
-	if err != nil {
-		err = s.cause(ctx, err)
-	}
+	var ended endedEarly
 	switch {
-	case errors.Is(err, errKilled):
-		return killedCode
+	case errors.As(err, &ended):
+		return 128 + int(ended)
 	case err != nil:
 		return s.report(err)
 	}
@@ -159,6 +161,10 @@ func (s *Supervisor) bootConfig() api.Boot {
 		ReadOnly:   s.plan.Rootfs.ReadOnly,
 		Devices:    g.Devices,
 		Sysctl:     g.Sysctl,
+
+		MaskedPaths:   g.MaskedPaths,
+		ReadonlyPaths: g.ReadonlyPaths,
+
 		Interfaces: s.network.interfaces,
 		Routes:     s.network.routes,
 		DNSRelay:   s.network.dnsRelay,
@@ -228,8 +234,24 @@ func (s *Supervisor) report(err error) int {
 	if s.log != nil {
 		s.log.Error("the VM ended", "error", err)
 	}
-	fmt.Fprintf(s.stdio.Err, "runcvm: %s\n", strings.ReplaceAll(err.Error(), "\n", " "))
+	line := strings.ReplaceAll(err.Error(), "\n", " ")
+	if s.leaveError(line) {
+		return code
+	}
+	fmt.Fprintf(s.stdio.Err, "runcvm: %s\n", line)
 	return code
+}
+
+// leaveError leaves the reason why the entrypoint did not start to `start`, if
+// that waits for it.
+func (s *Supervisor) leaveError(line string) bool {
+	if s.entrypoint.running() {
+		return false
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, control.AwaitFile)); err != nil {
+		return false
+	}
+	return os.WriteFile(filepath.Join(s.dir, control.ErrorFile), []byte(line), 0o600) == nil
 }
 
 // entrypointSpec is the entrypoint with its terminal's present size.

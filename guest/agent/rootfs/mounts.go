@@ -58,6 +58,7 @@ func (t tree) mountVolume(share string, m api.Mount, o options) error {
 
 // mountFilesystem mounts a file system of the guest's kernel.
 func (t tree) mountFilesystem(m api.Mount, o options) error {
+	missing := t.missing(m.Destination)
 	p, err := t.ensure(m.Destination, true)
 	if err != nil {
 		return err
@@ -73,11 +74,13 @@ func (t tree) mountFilesystem(m api.Mount, o options) error {
 		fstype, data = "cgroup2", ""
 	case "tmpfs":
 		// As runc: a tmpfs looks like the directory that it covers, unless told.
-		mode, err := p.mode()
-		if err != nil {
-			return err
+		if !missing {
+			mode, err := p.mode()
+			if err != nil {
+				return err
+			}
+			data = join(fmt.Sprintf("mode=%04o", mode&0o7777), data)
 		}
-		data = join(fmt.Sprintf("mode=%04o", mode&0o7777), data)
 		if o.copyUp {
 			return t.mountCopyUp(p, m.Destination, source, flags, data)
 		}

@@ -63,6 +63,15 @@ func openAt(dir int, name, shown string) (place, error) {
 	}
 }
 
+// missing says that nothing stands at the path.
+func (t tree) missing(path string) bool {
+	p, err := t.open(path)
+	if err == nil {
+		p.close()
+	}
+	return errors.Is(err, unix.ENOENT)
+}
+
 // ensure opens the path and makes it when it is missing: a directory, or an
 // empty file, below directories that are made too. What exists stays as it is.
 func (t tree) ensure(path string, dir bool) (place, error) {

@@ -21,6 +21,9 @@ type Config struct {
 	ReadOnly bool         `json:"read_only,omitempty"`
 	Mounts   []api.Mount  `json:"mounts,omitempty"`
 	Devices  []api.Device `json:"devices,omitempty"`
+
+	MaskedPaths   []string `json:"masked_paths,omitempty"`
+	ReadonlyPaths []string `json:"readonly_paths,omitempty"`
 }
 
 // MountShare mounts the virtiofs share with the tag at dir, which it makes.
@@ -59,6 +62,9 @@ func Build(c Config) error {
 		if err := t.makeDevice(d); err != nil {
 			return fmt.Errorf("make the device %q: %w", d.Path, err)
 		}
+	}
+	if err := t.hide(c.MaskedPaths, c.ReadonlyPaths); err != nil {
+		return err
 	}
 	if c.ReadOnly {
 		if err := remount(c.Root, unix.MS_RDONLY); err != nil {

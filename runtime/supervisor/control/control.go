@@ -19,8 +19,15 @@ import (
 	"github.com/runcvm/runcvm/guest/api"
 )
 
-// SocketName is the socket's name in the state folder.
-const SocketName = "control.sock"
+// Names in the state folder.
+const (
+	SocketName = "control.sock"
+	// AwaitFile tells the supervisor that `start` waits for the entrypoint and
+	// reports why it did not start.
+	AwaitFile = "await"
+	// ErrorFile has the reason why the entrypoint did not start.
+	ErrorFile = "error"
+)
 
 // Request is the only message that a client sends before the answer. Exactly
 // one field is set.
@@ -28,6 +35,9 @@ type Request struct {
 	Exec   *Exec   `json:"exec,omitempty"`
 	Attach *Attach `json:"attach,omitempty"`
 	Signal *Signal `json:"signal,omitempty"`
+	// Await is answered when the entrypoint has started. A supervisor that ends
+	// without an answer has left the reason in ErrorFile.
+	Await bool `json:"await,omitempty"`
 }
 
 // Exec starts a process in the VM and holds its stdio until an Attach with the
