@@ -19,22 +19,11 @@ import (
 // soon as QEMU's connection has been made.
 const shareSocket = "share.sock"
 
-// logWriter sends a child's output to the supervisor's log.
-type logWriter struct {
-	s    *Supervisor
-	name string
-}
-
-func (w logWriter) Write(p []byte) (int, error) {
-	w.s.log.Info("output", "from", w.name, "text", string(p))
-	return len(p), nil
-}
-
 // startChild starts a process of the plan and ends the run when it dies
 // before it may.
 func (s *Supervisor) startChild(name string, argv []string, files []*os.File) (*vmm.Child, error) {
 	s.log.Debug("start", "name", name, "argv", argv)
-	child, err := vmm.StartChild(name, argv, files, logWriter{s, name})
+	child, err := vmm.StartChild(name, argv, files, logWriter{s.log, name})
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +115,7 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 
 // readConsole keeps the console's last lines and logs all of them.
 func (s *Supervisor) readConsole(conn net.Conn) {
-	_, _ = io.Copy(io.MultiWriter(s.console, logWriter{s, "console"}), conn)
+	_, _ = io.Copy(io.MultiWriter(s.console, logWriter{s.log, "console"}), conn)
 }
 
 // ignoredSignals are not forwarded: the Go runtime's own, and those that the

@@ -47,14 +47,21 @@ func connectGuest(conn net.Conn, relayDNS func(stream io.ReadWriteCloser, networ
 	return g, nil
 }
 
+// maxGuestStreams bounds the streams that the guest may have open: each costs
+// memory of the host.
+const maxGuestStreams = 256
+
 // accept serves the streams that the guest opens.
 func (g *guest) accept(relayDNS func(io.ReadWriteCloser, string)) {
+	slots := make(chan struct{}, maxGuestStreams)
 	for {
 		stream, err := g.session.AcceptStream()
 		if err != nil {
 			return
 		}
+		slots <- struct{}{}
 		go func() {
+			defer func() { <-slots }()
 			var open api.Open
 			if err := api.Read(stream, &open); err != nil || open.Kind != api.KindDNS {
 				stream.Close()

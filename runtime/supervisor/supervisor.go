@@ -27,11 +27,8 @@ import (
 // Docker uses it for failures of its own.
 const FailureCode = 125
 
-// PlanFile and LogFile are names in the state folder.
-const (
-	PlanFile = "plan.json"
-	LogFile  = "supervisor.log"
-)
+// PlanFile is the plan's name in the state folder.
+const PlanFile = "plan.json"
 
 // Stdio is the container's own stdio.
 type Stdio struct{ In, Out, Err *os.File }
@@ -74,11 +71,10 @@ func Run(dir string, stdio Stdio) int {
 	s.timeline.mark(milestoneSupervisor)
 	s.execs.init()
 	signals := notify()
-	logFile, err := os.OpenFile(filepath.Join(dir, LogFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return s.report(fmt.Errorf("open the supervisor's log: %w", err))
+	var err error
+	if s.log, err = openLog(dir); err != nil {
+		return s.report(err)
 	}
-	s.log = slog.New(slog.NewJSONHandler(logFile, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if s.plan, err = readPlan(dir); err != nil {
 		return s.report(err)
 	}
