@@ -99,13 +99,27 @@ func (a *Agent) ServeProcess(stream Stream) {
 // request that comes too late, or does not fit, has no effect, as with kill(1)
 // on a process that has ended.
 func (a *Agent) serveControls(stream Stream, p *process) {
+	signals := make(chan unix.Signal, 64)
+	defer close(signals)
+	a.spawn(func() {
+		for sig := range signals { // in order, though one may have to wait
+			if p.init {
+				awaitHandler(p.pid, p.start, sig)
+			}
+			_ = a.config.Reaper.signal(p.pid, sig)
+		}
+	})
 	for {
 		var c api.ProcessControl
 		if err := api.Read(stream, &c); err != nil {
 			return
 		}
-		if c.Signal != 0 {
-			_ = a.config.Reaper.signal(p.pid, unix.Signal(c.Signal))
+		switch sig := unix.Signal(c.Signal); sig {
+		case 0:
+		case unix.SIGKILL: // waits for nothing
+			_ = a.config.Reaper.signal(p.pid, sig)
+		default:
+			signals <- sig
 		}
 		if c.Resize != nil {
 			_ = p.stdio.resize(c.Resize.Rows, c.Resize.Cols)

@@ -238,3 +238,15 @@ func openFiles(t *testing.T) int {
 	}
 	return len(entries)
 }
+
+// TestSignalRightAfterTheStart sends a signal before the entrypoint has had the
+// time to set its handler, which the kernel would drop on a PID 1.
+func TestSignalRightAfterTheStart(t *testing.T) {
+	c := newContainer(t)
+	c.build(rootfs.Config{Mounts: defaultMounts})
+	p := c.start(true, shell("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; trap 'exit 9' TERM; while :; do sleep 0.1; done"), nil)
+	p.send(api.ProcessControl{Signal: int(unix.SIGTERM)})
+	if got := p.wait(); got.Code != 9 {
+		t.Errorf("%+v, want the trap's code 9", got)
+	}
+}

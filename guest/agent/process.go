@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/runcvm/runcvm/guest/api"
 	"golang.org/x/sys/unix"
@@ -14,6 +15,8 @@ type process struct {
 	pid    int // in the guest's own namespace
 	exited <-chan unix.WaitStatus
 	stdio  *stdio
+	start  time.Time
+	init   bool
 }
 
 // start starts a process. On error nothing of it is left, its streams
@@ -57,7 +60,7 @@ func (a *Agent) runFirst(request *api.Process, s *stdio) (*process, error) {
 		_ = a.config.Reaper.signal(f.pid, unix.SIGKILL)
 		return nil, err
 	}
-	return &process{pid: f.pid, exited: f.exited, stdio: s}, nil
+	return &process{pid: f.pid, exited: f.exited, stdio: s, start: time.Now(), init: true}, nil
 }
 
 // runOther starts a process beside the entrypoint.

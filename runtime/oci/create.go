@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/runcvm/runcvm/engine/ocispec"
 	"github.com/runcvm/runcvm/engine/plan"
@@ -119,7 +116,7 @@ func (r *Runtime) prepare(id, bundle, dir string) error {
 		return err
 	}
 	if p.Rootfs.ReadOnly {
-		if err := makeMountPoints(&doc.Spec, p); err != nil {
+		if err := makeMountPoints(p); err != nil {
 			return err
 		}
 	}
@@ -134,12 +131,18 @@ func (r *Runtime) prepare(id, bundle, dir string) error {
 }
 
 // makeMountPoints makes what is missing of the guest's mount points.
-func makeMountPoints(spec *specs.Spec, p *plan.Plan) error {
+func makeMountPoints(p *plan.Plan) error {
+	sources := map[string]string{} // on the host, by the volume's name
+	for _, m := range p.OCI.Mounts {
+		if filepath.Dir(m.Destination) == plan.VolumesMount {
+			sources[filepath.Base(m.Destination)] = m.Source
+		}
+	}
 	var points []storage.MountPoint
 	for _, m := range p.Guest.Mounts {
 		point := storage.MountPoint{Destination: m.Destination, Shared: m.Type == "tmpfs"}
-		if i, err := strconv.Atoi(m.Source); m.Type == api.TypeVolume && err == nil && i < len(spec.Mounts) {
-			info, err := os.Stat(spec.Mounts[i].Source)
+		if m.Type == api.TypeVolume {
+			info, err := os.Stat(sources[m.Source])
 			if err != nil {
 				return fmt.Errorf("look at what is mounted at %s: %w", m.Destination, err)
 			}

@@ -1,0 +1,45 @@
+package agent
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long after the entrypoint's start a signal waits until the
+// entrypoint is ready for it.
+const patience = 2 * time.Second
+
+// awaitHandler waits until the container's PID 1, which began at start, would
+// take notice of a signal. The kernel drops what a PID 1 has no handler for, so
+// a stop that follows at once upon a start would be lost: a program takes its
+// time under emulation until it has set its handlers. A program that never
+// does is not kept waiting for long, nor is SIGKILL.
+func awaitHandler(pid int, start time.Time, sig unix.Signal) {
+	for sig != unix.SIGKILL && sig != unix.SIGSTOP && time.Since(start) < patience && dropped(pid, sig) {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// dropped says whether a signal would be lost on a PID 1: it is neither caught
+// nor blocked. See proc(5) for the masks.
+func dropped(pid int, sig unix.Signal) bool {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return false // it has ended
+	}
+	for line := range bytes.Lines(status) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		switch string(name) {
+		case "SigBlk", "SigIgn", "SigCgt":
+			mask, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 16, 64)
+			if err != nil || mask&(1<<(sig-1)) != 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
