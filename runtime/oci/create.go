@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/runcvm/runcvm/engine/ocispec"
 	"github.com/runcvm/runcvm/engine/plan"
@@ -89,7 +90,11 @@ func (r *Runtime) withContainer(o CreateOptions, do func(dir string) error) erro
 // prepare compiles the plan and writes the state folder: the plan, our
 // config.json and the path of the caller's bundle.
 func (r *Runtime) prepare(id, bundle, dir string) error {
-	bundle, err := filepath.Abs(bundle)
+	timeline, err := supervisor.BeginTimeline(time.Now())
+	if err != nil {
+		return err
+	}
+	bundle, err = filepath.Abs(bundle)
 	if err != nil {
 		return err
 	}
@@ -127,6 +132,7 @@ func (r *Runtime) prepare(id, bundle, dir string) error {
 	}
 	return writeState(dir, map[string][]byte{
 		configFile: config, supervisor.PlanFile: encoded, bundleFile: []byte(bundle),
+		supervisor.TimelineFile: timeline,
 	})
 }
 

@@ -69,6 +69,7 @@ func Run(dir string, stdio Stdio) int {
 		stopping: make(chan struct{}),
 	}
 	s.timeline.mark(milestoneSupervisor)
+	s.timeline.read(dir)
 	s.execs.init()
 	signals := notify()
 	var err error

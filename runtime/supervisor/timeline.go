@@ -15,6 +15,7 @@ const TimelineFile = "timeline.json"
 
 // Milestones of the host's side; guest/api has the guest's.
 const (
+	milestoneCreate     = "create"
 	milestoneSupervisor = "supervisor"
 	milestoneVirtiofsd  = "virtiofsd started"
 	milestoneQEMU       = "qemu started"
@@ -50,6 +51,24 @@ func (t *timeline) addGuest(event api.Event) {
 	t.add(milestoneKernel, kernel)
 	for _, m := range event.Timeline {
 		t.add(m.Name, kernel.Add(time.Duration(m.UptimeNanos)))
+	}
+}
+
+// BeginTimeline is the content of a timeline that begins with `create` at a
+// time.
+func BeginTimeline(create time.Time) ([]byte, error) {
+	return json.Marshal([]Moment{{milestoneCreate, create}})
+}
+
+// read takes up the timeline that `create` began in dir. Without one, it begins
+// with the supervisor.
+func (t *timeline) read(dir string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	data, err := os.ReadFile(filepath.Join(dir, TimelineFile))
+	var earlier []Moment
+	if err == nil && json.Unmarshal(data, &earlier) == nil {
+		t.moments = append(earlier, t.moments...)
 	}
 }
 
