@@ -69,6 +69,21 @@ func TestBadInput(t *testing.T) {
 			words:   []string{":3:", `"cpu"`, `"cpus"`},
 			prepare: write("bad.hcl", "profile \"bad\" {\n  machine {\n    cpu = 2\n  }\n}\n"),
 		},
+		"guest that does not come up": {
+			runtime: "runcvm-profiles", options: []string{"--label", "runcvm.profile=panics"},
+			words: []string{"the guest ended", "Kernel panic", "/none"},
+			prepare: func(t *testing.T) []string {
+				write("panics.hcl", "profile \"panics\" {\n  kernel {\n    append = [\"rdinit=/none\"]\n  }\n}\n")(t)
+				return nil
+			},
+		},
+		"guest that takes too long": {
+			runtime: "runcvm-profiles", options: []string{"--label", "runcvm.profile=slow"}, words: []string{"1s", "agent.boot_timeout"},
+			prepare: func(t *testing.T) []string {
+				write("slow.hcl", "profile \"slow\" {\n  agent {\n    boot_timeout = \"1s\"\n  }\n}\n")(t)
+				return nil
+			},
+		},
 		"profile that is no HCL": {
 			runtime: "runcvm-profiles", options: []string{"--label", "runcvm.profile=x"},
 			words:   []string{":1:"},

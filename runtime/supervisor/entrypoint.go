@@ -159,21 +159,10 @@ func (s *Supervisor) awaitExit(ctx context.Context, p *process) (api.Exited, err
 	select {
 	case exited, ok := <-p.exited:
 		if !ok {
-			return exited, s.guestGone(ctx)
+			return exited, fmt.Errorf("%w%s", errGuestGone, s.console.Quote())
 		}
 		return exited, nil
 	case <-ctx.Done():
 		return api.Exited{}, context.Cause(ctx)
-	}
-}
-
-// guestGone waits a moment for the reason why the agent's stream ended: it
-// closes before QEMU's end is known.
-func (s *Supervisor) guestGone(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(2 * time.Second):
-		return fmt.Errorf("%w, while QEMU runs%s", errGuestGone, s.console.Quote())
 	}
 }

@@ -99,11 +99,9 @@ func (s *Supervisor) serveControl(ctx context.Context, conn *net.UnixConn) {
 	case req.Signal != nil:
 		s.signal(req.Signal.Number)
 	case req.Await:
-		select {
-		case <-s.execs.ready:
-		case <-ctx.Done():
-			return // ErrorFile says why
-		}
+		// If it never is, the connection ends with the supervisor, which has
+		// written ErrorFile by then.
+		<-s.execs.ready
 	case req.Attach != nil:
 		if err := s.relay(conn, req.Attach.Token); err != nil {
 			s.log.Warn("relay an exec", "error", err)

@@ -211,9 +211,19 @@ func (s *Supervisor) killChildren() {
 	wg.Wait()
 }
 
+// deathIsKnown is how long the end of the agent stream waits for the news of
+// its cause: QEMU's descriptors close before its end is known.
+const deathIsKnown = 2 * time.Second
+
 // cause is what really ended the run: when a child died, every wait on the
 // guest fails too, and only the first cause is worth telling.
 func (s *Supervisor) cause(ctx context.Context, err error) error {
+	if s.guest != nil && s.guest.session.IsClosed() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(deathIsKnown):
+		}
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -115,6 +116,9 @@ func (t *Tail) Quote() string {
 			last = append(last, s)
 		}
 	}
+	if i := slices.IndexFunc(last, isPanic); i >= 0 {
+		last = last[i : i+1] // the trace that follows says less
+	}
 	if len(last) > lines {
 		last = last[len(last)-lines:]
 	}
@@ -123,6 +127,9 @@ func (t *Tail) Quote() string {
 	}
 	return "; its last words: " + strings.Join(last, " | ")
 }
+
+// isPanic recognises the line by which a Linux kernel says why it gives up.
+func isPanic(line string) bool { return strings.Contains(line, "Kernel panic - ") }
 
 // printable drops control characters: the guest's console must not steer the
 // terminal that shows an error.

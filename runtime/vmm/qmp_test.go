@@ -112,6 +112,14 @@ func TestTail(t *testing.T) {
 	}
 }
 
+func TestTailOfAPanic(t *testing.T) {
+	tail := NewTail()
+	fmt.Fprint(tail, "[ 1.0] booting\n[ 2.0] Kernel panic - not syncing: No working init found.\n[ 2.1] CPU: 0\n[ 2.2] Call Trace:\n")
+	if got, want := tail.Quote(), "; its last words: [ 2.0] Kernel panic - not syncing: No working init found."; got != want {
+		t.Errorf("Quote = %q, want %q", got, want)
+	}
+}
+
 func TestChildEpitaph(t *testing.T) {
 	for script, want := range map[string]string{
 		"echo a; echo b >&2; exit 3": "worker failed with exit code 3; its last words: a | b",
