@@ -53,13 +53,16 @@ func (c *compiler) namespace(t specs.LinuxNamespaceType) *specs.LinuxNamespace {
 // compileSysctl splits kernel parameters: the application's are the guest's,
 // the container keeps the ports that are reserved for it.
 func (c *compiler) compileSysctl() {
+	const reserved = "net.ipv4.ip_local_reserved_ports"
 	guest := map[string]string{}
 	for key, value := range c.linux().Sysctl {
+		if strings.ReplaceAll(key, "/", ".") == reserved {
+			key = reserved
+		}
 		guest[key] = value
 	}
 	if c.plan.Network.Mode == "tc" {
 		first, last := c.plan.Network.ReservedPorts[0], c.plan.Network.ReservedPorts[1]
-		const reserved = "net.ipv4.ip_local_reserved_ports"
 		ports := fmt.Sprintf("%d-%d", first, last)
 		if own := strings.TrimSpace(guest[reserved]); own != "" {
 			ports = own + "," + ports

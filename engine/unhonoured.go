@@ -1,9 +1,6 @@
 package engine
 
 import (
-	"slices"
-	"strings"
-
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -18,12 +15,6 @@ func (c *compiler) compileUnhonoured() {
 	l, r := c.linux(), c.resources()
 	if l.Seccomp != nil && !isDefaultSeccomp(l.Seccomp) {
 		c.warn("Seccomp profile not applied", "The container has a seccomp profile of its own. The application's system calls are served by the guest's kernel, where the profile is not installed.")
-	}
-	if paths := custom(l.MaskedPaths, defaultMasked); len(paths) > 0 {
-		c.warn("Masked paths not applied", "These paths stay visible in the guest, whose kernel shows nothing of the host there: %s.", strings.Join(paths, ", "))
-	}
-	if paths := custom(l.ReadonlyPaths, defaultReadonly); len(paths) > 0 {
-		c.warn("Read-only paths not applied", "These paths stay writable in the guest, whose kernel shows nothing of the host there: %s.", strings.Join(paths, ", "))
 	}
 	if n := r.Network; n != nil && (n.ClassID != nil && *n.ClassID != 0 || len(n.Priorities) > 0) {
 		c.warn("Network class and priorities not applied", "The classes and priorities of resources.network mark the sockets of the container. The machine's frames pass by its tap without them.")
@@ -82,29 +73,4 @@ func isDefaultSeccomp(s *specs.LinuxSeccomp) bool {
 		}
 	}
 	return allowed > 250
-}
-
-// Paths that container engines mask or protect by default: Docker, containerd,
-// podman and runc spec, several versions of each.
-var (
-	defaultMasked = []string{
-		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
-		"/sys/dev/block", "/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/selinux",
-	}
-	defaultReadonly = []string{
-		"/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
-	}
-)
-
-// custom lists the paths that are no defaults. The engines mask one file for
-// each CPU's thermal throttling.
-func custom(paths, defaults []string) []string {
-	var own []string
-	for _, p := range paths {
-		if !slices.Contains(defaults, p) && !strings.HasSuffix(p, "/thermal_throttle") {
-			own = append(own, p)
-		}
-	}
-	return own
 }

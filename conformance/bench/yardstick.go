@@ -60,7 +60,7 @@ exec chroot "$3" /usr/bin/qemu-system-x86_64 -no-user-config -nodefaults -no-reb
 	-machine q35 -accel tcg -m 512 -smp 1 -kernel /kernel/vmlinuz -initrd /run/runcvm/initramfs -append "quiet panic=-1"`
 	out, err := exec.CommandContext(ctx, "unshare", "--mount", "sh", "-c", script, "yardstick", kernel, y.dir, root).CombinedOutput()
 	if err != nil || len(out) > 0 {
-		return fmt.Errorf("the bare boot: %v: %s", err, out)
+		return fmt.Errorf("the bare boot: %w: %s", err, out)
 	}
 	return nil
 }

@@ -24,9 +24,14 @@ const usage = `usage:
   probe dns udp|tcp SERVER NAME the addresses of a name, as this server tells them
 `
 
+var errUsage = errors.New("unknown command")
+
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "probe: %v\n", err)
+		if errors.Is(err, errUsage) {
+			fmt.Fprint(os.Stderr, usage)
+		}
 		os.Exit(1)
 	}
 }
@@ -46,7 +51,7 @@ func run(args []string, stdout io.Writer) error {
 	case len(args) == 4 && args[0] == "dns":
 		return lookup(stdout, args[1], args[2], args[3])
 	}
-	return errors.New(usage)
+	return errUsage
 }
 
 func interfaces(w io.Writer) error {

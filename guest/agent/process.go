@@ -95,9 +95,9 @@ func (a *Agent) run(ch channel, request *api.Process, s *stdio, fds ...int) erro
 		var r report
 		received, err := ch.receive(&r)
 		switch {
-		case err == io.EOF && executing:
+		case errors.Is(err, io.EOF) && executing:
 			return nil
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return errors.New("the process was ended before it ran its program")
 		case err != nil:
 			return err

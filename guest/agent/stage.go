@@ -17,8 +17,6 @@ import (
 type stage struct {
 	channel channel
 	proc    int // the guest's own /proc, which shows this process
-	root    string
-	share   string
 }
 
 // Stage is the main function of a stage. It returns only when there is nothing

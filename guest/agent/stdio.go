@@ -200,7 +200,7 @@ func (s *stdio) run() {
 		if s.ours[fd] == nil {
 			continue
 		}
-		var out io.Writer = io.Discard // a terminal that nobody sees
+		out := io.Discard // a terminal that nobody sees
 		if s.streams[fd] != nil {
 			out = s.streams[fd]
 		}

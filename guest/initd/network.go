@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/runcvm/runcvm/guest/api"
@@ -21,11 +21,6 @@ const (
 	// linkWait is how long an interface may take to appear.
 	linkWait = 10 * time.Second
 	linkPoll = 2 * time.Millisecond
-
-	// reservedPorts is the range of local ports that the container's own stack
-	// keeps for itself: replies to them never reach the VM.
-	reservedPorts       = "61184-61439"
-	reservedPortsSysctl = "net.ipv4.ip_local_reserved_ports"
 )
 
 // setUpNetwork makes the interfaces, the routes and the kernel parameters.
@@ -268,25 +263,13 @@ func family(ip net.IP) int {
 // setParameters sets kernel parameters by their sysctl(8) names, in order of
 // the names.
 func setParameters(parameters map[string]string) error {
-	merged := map[string]string{reservedPortsSysctl: reservedPorts}
-	for name, value := range parameters {
-		if strings.ReplaceAll(name, "/", ".") == reservedPortsSysctl && strings.TrimSpace(value) != "" {
-			name, value = reservedPortsSysctl, strings.TrimSpace(value)+","+reservedPorts
-		}
-		merged[name] = value
-	}
-	names := make([]string, 0, len(merged))
-	for name := range merged {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		path, err := sysctlPath(name)
 		if err == nil {
-			err = os.WriteFile(path, []byte(merged[name]), 0)
+			err = os.WriteFile(path, []byte(parameters[name]), 0)
 		}
 		if err != nil {
-			return fmt.Errorf("set the kernel parameter %s to %q: %w", name, merged[name], err)
+			return fmt.Errorf("set the kernel parameter %s to %q: %w", name, parameters[name], err)
 		}
 	}
 	return nil

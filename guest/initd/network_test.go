@@ -118,7 +118,7 @@ func TestSetUpNetwork(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"ipv4/ip_local_reserved_ports":    "8080,61184-61439",
+		"ipv4/ip_local_reserved_ports":    "8080",
 		"ipv4/ip_unprivileged_port_start": "0",
 		"ipv4/conf/eth1/forwarding":       "1",
 		"ipv6/conf/eth0/accept_ra":        "0",

@@ -168,7 +168,7 @@ func replaceLike(model, name string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	defer f.Cleanup()
+	defer func() { _ = f.Cleanup() }() // nothing, once it has been put in place
 	if _, err := f.Write(data); err != nil {
 		return err
 	}

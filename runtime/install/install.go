@@ -198,7 +198,7 @@ func installProgram(src, dst string) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer out.Cleanup()
+	defer func() { _ = out.Cleanup() }() // nothing, once it has been put in place
 	if _, err := io.Copy(out, in); err != nil {
 		return false, err
 	}

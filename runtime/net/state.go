@@ -8,7 +8,6 @@
 package net
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -103,7 +102,7 @@ func isEUI64LinkLocal(ip net.IP, mac net.HardwareAddr) bool {
 		0xfe, 0x80, 0, 0, 0, 0, 0, 0,
 		mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5],
 	}
-	return len(ip) == net.IPv6len && bytes.Equal(ip, want)
+	return len(ip) == net.IPv6len && ip.Equal(want)
 }
 
 func (st *State) readRoutes(byIndex map[int]*connected) error {
