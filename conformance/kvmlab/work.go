@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/runcvm/runcvm/conformance/harness"
+	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
+)
+
+const workPattern = "runcvm-kvmlab-"
+
+// work is the folder of one run and all that is made in it.
+type work struct{ dir string }
+
+// newWork makes the folder, and removes those of earlier runs that were killed.
+func newWork() (*work, error) {
+	base := "/var/tmp"
+	found, _ := filepath.Glob(filepath.Join(base, workPattern+"*"))
+	for _, dir := range found {
+		pid := strings.TrimPrefix(filepath.Base(dir), workPattern)
+		if _, err := os.Stat("/proc/" + pid); errors.Is(err, os.ErrNotExist) {
+			if err := os.RemoveAll(dir); err != nil {
+				return nil, fmt.Errorf("left by an earlier run: %w", err)
+			}
+		}
+	}
+	w := &work{dir: filepath.Join(base, fmt.Sprintf("%s%d", workPattern, os.Getpid()))}
+	return w, os.Mkdir(w.dir, 0o700)
+}
+
+func (w *work) path(elem ...string) string {
+	return filepath.Join(append([]string{w.dir}, elem...)...)
+}
+
+func (w *work) scratch() string { return w.path("scratch") }
+
+func (w *work) remove() {
+	if err := os.RemoveAll(w.dir); err != nil {
+		fmt.Fprintf(os.Stderr, "kvmlab: %v\n", err)
+	}
+}
+
+// resetDir makes an empty folder.
+func resetDir(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.MkdirAll(dir, 0o755)
+}
+
+// build compiles the lab's PID 1 and the tests.
+func (w *work) build(ctx context.Context, o options) ([]lab.Program, error) {
+	if err := os.Mkdir(w.path("bin"), 0o755); err != nil {
+		return nil, err
+	}
+	if err := goCommand(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", w.path("bin", "init"), "./conformance/kvmlab/init"); err != nil {
+		return nil, err
+	}
+	if len(o.command) > 0 {
+		return nil, nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	var programs []lab.Program
+	for _, pkg := range o.packages {
+		binary := w.path("bin", strings.ReplaceAll(pkg, "/", "_")+".test")
+		if err := goCommand(ctx, "test", "-c", "-trimpath", "-o", binary, "./"+pkg); err != nil {
+			return nil, err
+		}
+		argv := []string{binary, "-test.v", "-test.timeout=" + o.limit.String()}
+		if o.run != "" {
+			argv = append(argv, "-test.run="+o.run)
+		}
+		programs = append(programs, lab.Program{
+			Name: module + "/" + pkg, Argv: argv, Dir: filepath.Join(dir, pkg), Limit: o.limit,
+		})
+	}
+	return programs, nil
+}
+
+func goCommand(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
+	return quietly(cmd)
+}
+
+// quietly runs a command whose output only matters when it fails.
+func quietly(cmd *exec.Cmd) error {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// fillScratch makes the folder that the tests find as their scratch folder: a
+// root file system to boot, and room for temporary files.
+func (w *work) fillScratch(ctx context.Context) error {
+	for _, dir := range []string{"tmp", "rootfs"} {
+		if err := os.MkdirAll(filepath.Join(w.scratch(), dir), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(filepath.Join(w.scratch(), "tmp"), 0o777|os.ModeSticky); err != nil {
+		return err
+	}
+	return quietly(exec.CommandContext(ctx, "tar", "-C", filepath.Join(w.scratch(), "rootfs"), "--numeric-owner", "-xf", harness.RootfsArchive()))
+}
+
+// hostVerdict asks the installed product whether this host's KVM is of use.
+func (w *work) hostVerdict(ctx context.Context) (usable bool, reason string, err error) {
+	bundle := w.path("verdict")
+	if err := os.Mkdir(bundle, 0o755); err != nil {
+		return false, "", err
+	}
+	if err := quietly(exec.CommandContext(ctx, harness.Binary(), "spec", "--bundle", bundle)); err != nil {
+		return false, "", err
+	}
+	cmd := exec.CommandContext(ctx, harness.Binary(), "--prefix="+harness.Prefix(), "facts", "--bundle", bundle)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return false, "", fmt.Errorf("runcvm facts: %w", err)
+	}
+	var facts struct {
+		KVM struct {
+			Usable bool
+			Reason string
+		}
+	}
+	if err := json.Unmarshal(out, &facts); err != nil {
+		return false, "", fmt.Errorf("runcvm facts: %w", err)
+	}
+	return facts.KVM.Usable, facts.KVM.Reason, nil
+}
