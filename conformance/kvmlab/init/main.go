@@ -71,6 +71,9 @@ func boot() error {
 			return err
 		}
 	}
+	if err := raiseLimits(); err != nil {
+		return err
+	}
 	port, err := openPort()
 	if err != nil {
 		return err

@@ -70,6 +70,21 @@ func checkDevices(lab.Config) error {
 	return errors.Join(errs...)
 }
 
+// maxOpenFiles is what systemd gives services such as container engines.
+const maxOpenFiles = 1 << 19
+
+// raiseLimits gives the tests an engine's limits and a host's name.
+func raiseLimits() error {
+	limit := &syscall.Rlimit{Cur: maxOpenFiles, Max: maxOpenFiles}
+	if err := syscall.Setrlimit(unix.RLIMIT_NOFILE, limit); err != nil {
+		return fmt.Errorf("raise the limit of open files: %w", err)
+	}
+	if err := unix.Sethostname([]byte("kvmlab")); err != nil {
+		return fmt.Errorf("set the host's name: %w", err)
+	}
+	return nil
+}
+
 func loopbackUp(lab.Config) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

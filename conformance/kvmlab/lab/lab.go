@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -23,6 +24,7 @@ const (
 	ResultsTag = "results"            // virtiofs: ResultsDir
 	PortName   = "runcvm.lab.0"       // virtio-serial: the output of the tests
 	ScratchDev = "/dev/vda"           // virtio-blk: ScratchDir
+	ImageFile  = "image.tar"          // in ScratchDir: a small image for an engine
 	ScratchVar = "RUNCVM_KVM_SCRATCH" // see package suite
 	ResultsVar = "RUNCVM_KVM_RESULTS"
 	AccelVar   = "RUNCVM_KVM_ACCEL"
@@ -40,14 +42,17 @@ type Config struct {
 type Job struct {
 	Env      []string // all of the environment
 	Programs []Program
+	Limit    time.Duration // for all programs together
 }
 
 // Program is one program of a Job.
 type Program struct {
-	Name  string // the import path of a test's package
-	Argv  []string
-	Dir   string
-	Limit time.Duration // it is killed then
+	Name string // the import path of a test's package
+	Argv []string
+	Dir  string
+	// Test marks a test binary, which gets to tell what hangs before the job's
+	// limit is reached.
+	Test bool
 }
 
 // Report is how a Job went.
@@ -76,28 +81,39 @@ func (r Report) Failed() error {
 
 // Run runs the programs of a job with their output going to out, as "go test"
 // prints it. A program that fails does not keep the others from running; the
-// end of ctx does.
+// limit and the end of ctx do.
 func (j Job) Run(ctx context.Context, out *os.File) Report {
+	ctx, cancel := context.WithTimeout(ctx, j.Limit)
+	defer cancel()
 	var report Report
 	for _, p := range j.Programs {
 		r := p.run(ctx, j.Env, out)
-		word := "ok  "
-		if r.Code != 0 {
-			word = "FAIL"
-		}
 		if r.Error != "" {
 			_, _ = io.WriteString(out, p.Name+": "+r.Error+"\n")
 		}
-		_, _ = io.WriteString(out, word+"\t"+p.Name+"\t"+strconv.FormatFloat(r.Seconds, 'f', 3, 64)+"s\n")
+		if p.Test {
+			word := "ok  "
+			if r.Code != 0 {
+				word = "FAIL"
+			}
+			_, _ = io.WriteString(out, word+"\t"+p.Name+"\t"+strconv.FormatFloat(r.Seconds, 'f', 3, 64)+"s\n")
+		}
 		report.Results = append(report.Results, r)
 	}
 	return report
 }
 
+// lastWordsTime is what is left of a job's limit when a test binary is to say
+// which test hangs.
+const lastWordsTime = 10 * time.Second
+
 func (p Program) run(ctx context.Context, env []string, out *os.File) Result {
-	ctx, cancel := context.WithTimeout(ctx, p.Limit)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, p.Argv[0], p.Argv[1:]...)
+	argv := p.Argv
+	if deadline, ok := ctx.Deadline(); ok && p.Test {
+		left := max(time.Until(deadline)-lastWordsTime, time.Second)
+		argv = append(slices.Clone(argv), "-test.v", "-test.timeout="+left.String())
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	// A file, not a pipe: nobody waits for those that hold it open.
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = p.Dir, env, out, out
 	start := time.Now()
@@ -106,11 +122,11 @@ func (p Program) run(ctx context.Context, env []string, out *os.File) Result {
 	if cmd.ProcessState != nil {
 		r.Code = cmd.ProcessState.ExitCode()
 	}
-	switch {
-	case ctx.Err() != nil:
-		r.Error = fmt.Sprintf("killed after %s", time.Since(start).Round(time.Second))
-	case r.Code < 0 && err != nil:
+	if r.Code < 0 && err != nil {
 		r.Error = err.Error()
+		if ctx.Err() != nil {
+			r.Error = fmt.Sprintf("killed after %s: the time was up", time.Since(start).Round(time.Second))
+		}
 	}
 	return r
 }
