@@ -22,9 +22,13 @@ type Runtime struct {
 	Hide []string
 }
 
+// RunDir is where the containers of this process's tests have their state, so
+// that others on the host are not taken for what a test left behind.
+func RunDir() string { return fmt.Sprintf("/run/runcvm-conformance-%d", os.Getpid()) }
+
 // Installed is the runtime under test with these options.
 func Installed(args ...string) Runtime {
-	return Runtime{Path: Binary(), Args: append([]string{"--prefix=" + Prefix()}, args...)}
+	return Runtime{Path: Binary(), Args: append([]string{"--prefix=" + Prefix(), "--run-dir=" + RunDir()}, args...)}
 }
 
 // Without is the runtime on a host that lacks these folders.
@@ -195,7 +199,7 @@ func (e *Engine) Stop() error {
 			errs = append(errs, err)
 		}
 	}
-	errs = append(errs, remove(e.Scratch, e.NetNS))
+	errs = append(errs, remove(e.Scratch, e.NetNS), os.RemoveAll(RunDir()))
 	return errors.Join(errs...)
 }
 
