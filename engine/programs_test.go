@@ -7,48 +7,50 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"slices"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/runcvm/runcvm/engine"
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/engine/qemu"
+	"github.com/runcvm/runcvm/internal/testkit"
+	"github.com/runcvm/runcvm/runtime/install"
 )
 
-// requireProgram skips the test where a program is missing, and fails it where
-// RUNCVM_REQUIRE lists the capability.
-func requireProgram(t *testing.T, capability, path string) {
-	t.Helper()
-	if _, err := exec.LookPath(path); err == nil {
-		return
-	}
-	if slices.Contains(strings.Split(os.Getenv("RUNCVM_REQUIRE"), ","), capability) {
-		t.Fatalf("RUNCVM_REQUIRE lists %q, but %s is not there", capability, path)
-	}
-	t.Skipf("requires %s: %s is not there", capability, path)
-}
-
-// TestProgramsAcceptArguments starts the installed virtiofsd and QEMU with a
-// plan's arguments, the paths within the tool root replaced, and ends them by
-// QMP.
+// TestProgramsAcceptArguments starts virtiofsd and QEMU of the installed tool
+// root, as the supervisor does, with a plan's arguments but its kernel, and ends
+// them by QMP.
 func TestProgramsAcceptArguments(t *testing.T) {
-	requireProgram(t, "qemu", plan.QEMUPath)
-	const virtiofsd = "/usr/lib/qemu/virtiofsd"
-	requireProgram(t, "qemu", virtiofsd)
-	if os.Geteuid() != 0 {
-		t.Skip("requires root: virtiofsd changes its root directory")
+	testkit.Require(t, testkit.Root, testkit.Install, testkit.NetNS, testkit.Tun)
+	tools, err := install.ReadTools(filepath.Join(testkit.InstalledPrefix(), install.ToolRoot))
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, firmware := range []string{"seabios", "qboot"} {
 		t.Run(firmware, func(t *testing.T) {
-			p := compilePlan(t, fmt.Sprintf("profile \"default\" {\n firmware {\n type = %q\n }\n}\n", firmware))
-			acceptArguments(t, p)
+			spec, facts := dockerSpec(t), hostFacts(t)
+			facts.Tools = tools
+			profile := fmt.Sprintf("profile \"default\" {\n firmware {\n type = %q\n }\n}\n", firmware)
+			p, diags := engine.Compile(resolve(t, profile, spec, facts), spec, facts)
+			if err := diags.Err(); err != nil {
+				t.Fatal(err)
+			}
+			acceptArguments(t, tools.Root, p)
 		})
 	}
 }
 
-func acceptArguments(t *testing.T, p *plan.Plan) {
+// inToolRoot is a command line that runs argv with root as its root and a /proc
+// of its own in it.
+func inToolRoot(root string, argv []string) []string {
+	const script = `mount -t proc proc "$0/proc" && exec chroot "$0" "$@"`
+	return append([]string{"unshare", "--mount", "sh", "-c", script, root}, argv...)
+}
+
+func acceptArguments(t *testing.T, root string, p *plan.Plan) {
 	t.Helper()
 	share, err := net.Listen("unix", t.TempDir()+"/share")
 	if err != nil {
@@ -60,9 +62,7 @@ func acceptArguments(t *testing.T, p *plan.Plan) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	argv := slices.Clone(p.Processes["virtiofsd"].Argv)
-	argv[slices.Index(argv, "source="+plan.ShareMount)] = "source=" + t.TempDir()
-	startProgram(t, argv, []*os.File{listener})
+	startProgram(t, inToolRoot(root, p.Processes["virtiofsd"].Argv), []*os.File{listener})
 
 	connection, err := net.Dial("unix", share.Addr().String())
 	if err != nil {
@@ -77,10 +77,10 @@ func acceptArguments(t *testing.T, p *plan.Plan) {
 	qmp, qmpPeer := socketPair(t)
 	_, consolePeer := socketPair(t)
 	_, agentPeer := socketPair(t)
-	argv = append(withoutKernel(p.Processes["qemu"].Argv), "-S")
+	argv := append(withoutKernel(p.Processes["qemu"].Argv), "-S")
 	argv = append(argv, qemu.NIC(0, "02:42:ac:11:00:02", plan.FDFirstNIC, 1500)...)
 	tap := openTap(t)
-	exited := startProgram(t, argv, []*os.File{qmpPeer, consolePeer, agentPeer, shareFD, tap})
+	exited := startProgram(t, inToolRoot(root, argv), []*os.File{qmpPeer, consolePeer, agentPeer, shareFD, tap})
 	for _, f := range []*os.File{qmpPeer, consolePeer, agentPeer, tap} {
 		f.Close()
 	}
