@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/google/renameio/v2"
+
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/internal/treeswap"
 )

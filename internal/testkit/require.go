@@ -41,6 +41,9 @@ var (
 	Install = Capability{"install", missingInstall}
 )
 
+// Program is the capability of having a program in $PATH.
+func Program(name string) Capability { return Capability{name, program(name)} }
+
 // Require skips the test, saying why, when the machine lacks one of the
 // capabilities; where RequireVariable lists that one, the test fails.
 func Require(t testing.TB, capabilities ...Capability) {

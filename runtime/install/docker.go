@@ -14,8 +14,9 @@ import (
 	"syscall"
 
 	"github.com/google/renameio/v2"
-	"github.com/runcvm/runcvm/runtime/install/dockerconf"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/runtime/install/dockerconf"
 )
 
 // RuntimeName is the name by which Docker knows the runtime.

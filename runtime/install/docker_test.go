@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/runcvm/runcvm/internal/testkit"
 )
 
 // registration is an Options with a prefix of its own and no dockerd.
@@ -180,7 +182,7 @@ func TestReload(t *testing.T) {
 	start := func(name string) *exec.Cmd {
 		sleep, err := os.ReadFile("/bin/sleep")
 		if err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 		program := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(program, sleep, 0o755); err != nil {
@@ -190,6 +192,14 @@ func TestReload(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		// The kernel renames a process a little after its program has begun.
+		testkit.Eventually(t, 10*time.Second, func() error {
+			comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", cmd.Process.Pid))
+			if err == nil && strings.TrimSpace(string(comm)) != name {
+				err = fmt.Errorf("the process is called %q", comm)
+			}
+			return err
+		})
 		write(t, pidFile, fmt.Sprintf("%d\n", cmd.Process.Pid))
 		return cmd
 	}
