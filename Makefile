@@ -29,7 +29,7 @@ setup: ## install the Debian packages that the other targets need
 	@scripts/packages $(TEST_PACKAGES)
 
 build: ## both binaries, static, to bin/
-	@echo "==> Building runcvm $(VERSION)"
+	@echo "==> Building runcvm $(VERSION) (half a minute the first time)"
 	@$(GO_BUILD) -o bin/ ./cmd/runcvm ./cmd/runcvm-guest
 
 install: build ## install to /opt/runcvm and register with Docker where it is there
@@ -49,7 +49,7 @@ check: ## unit and golden tests alone: no root, no engine
 	@$(GOTEST) ./...
 
 test: setup rootfs install ## everything that this machine can test, on a Docker engine of its own
-	@echo "==> Testing"
+	@echo "==> Testing; the conformance suite boots machines for some minutes before it prints a line"
 	RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -p 1 -timeout 60m ./...
 
 bench: setup rootfs install ## run and exec latency, boot timeline and memory, next to runc and a bare QEMU

@@ -71,7 +71,7 @@ func TestBadInput(t *testing.T) {
 		},
 		"guest that does not come up": {
 			runtime: "runcvm-profiles", options: []string{"--label", "runcvm.profile=panics"},
-			words: []string{"the guest ended", "Kernel panic", "/none"},
+			words: []string{"the guest ended", "Kernel panic"},
 			prepare: func(t *testing.T) []string {
 				write("panics.hcl", "profile \"panics\" {\n  kernel {\n    append = [\"rdinit=/none\"]\n  }\n}\n")(t)
 				return nil

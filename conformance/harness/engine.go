@@ -22,9 +22,13 @@ type Runtime struct {
 	Hide []string
 }
 
+// RunDir is where the containers of this process's tests have their state, so
+// that others on the host are not taken for what a test left behind.
+func RunDir() string { return fmt.Sprintf("/run/runcvm-conformance-%d", os.Getpid()) }
+
 // Installed is the runtime under test with these options.
 func Installed(args ...string) Runtime {
-	return Runtime{Path: Binary(), Args: append([]string{"--prefix=" + Prefix()}, args...)}
+	return Runtime{Path: Binary(), Args: append([]string{"--prefix=" + Prefix(), "--run-dir=" + RunDir()}, args...)}
 }
 
 // Without is the runtime on a host that lacks these folders.
@@ -46,7 +50,12 @@ type Engine struct {
 	NetNS   string // name of the network namespace: the "host" of its containers
 
 	containerd, dockerd *child
+	keyIsOurs           bool // dockerKey was not there before
 }
+
+// dockerKey is an identity that dockerd up to 24 makes wherever it runs; the
+// option for another path is unknown to those after.
+const dockerKey = "/etc/docker/key.json"
 
 const scratchPattern = "runcvm-conformance-"
 
@@ -141,6 +150,8 @@ func (e *Engine) startDockerd(ctx context.Context, runtimes map[string]Runtime) 
 	if err := os.WriteFile(e.path("daemon.json"), config, 0o600); err != nil {
 		return err
 	}
+	_, err = os.Lstat(dockerKey)
+	e.keyIsOurs = errors.Is(err, os.ErrNotExist)
 	e.dockerd, err = startChild(e.path("dockerd.log"),
 		"nsenter", "--net=/run/netns/"+e.NetNS, "--",
 		"dockerd", "--config-file", e.path("daemon.json"),
@@ -183,7 +194,12 @@ func (e *Engine) Stop() error {
 			errs = append(errs, c.stop(30*time.Second))
 		}
 	}
-	errs = append(errs, remove(e.Scratch, e.NetNS))
+	if e.keyIsOurs {
+		if err := os.Remove(dockerKey); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, remove(e.Scratch, e.NetNS), os.RemoveAll(RunDir()))
 	return errors.Join(errs...)
 }
 

@@ -12,9 +12,6 @@ import (
 	"time"
 )
 
-// stateGlob matches the state folders of runcvm's containers.
-const stateGlob = "/run/runcvm/state/*/*"
-
 // Snapshot is what containers may leave behind, each thing in words.
 type Snapshot []string
 
@@ -32,10 +29,10 @@ func (e *Engine) Snapshot() (Snapshot, error) {
 		}
 		s = append(s, links...)
 	}
-	for _, m := range append(mountsBelow(e.Scratch), mountsBelow("/run/runcvm")...) {
+	for _, m := range append(mountsBelow(e.Scratch), mountsBelow(RunDir())...) {
 		s = append(s, "mount "+m)
 	}
-	for _, glob := range []string{"/run/netns/*", stateGlob} {
+	for _, glob := range []string{"/run/netns/*", RunDir() + "/state/*/*"} {
 		found, err := filepath.Glob(glob)
 		if err != nil {
 			return nil, err

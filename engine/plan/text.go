@@ -12,6 +12,10 @@ import (
 // WriteText shows p to people: the machine at a glance, then each attribute
 // with its origin and what it beat, then warnings.
 func WriteText(w io.Writer, p *Plan) error {
+	digest, err := digestOf(p)
+	if err != nil {
+		return err
+	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
@@ -23,7 +27,7 @@ func WriteText(w io.Writer, p *Plan) error {
 	row("root", "%s of %s, cache %s%s", p.Rootfs.Type, p.Rootfs.HostPath, p.Rootfs.Cache, map[bool]string{true: ", read-only"}[p.Rootfs.ReadOnly])
 	row("network", "%s", p.Network.Mode)
 	row("entrypoint", "%q", p.Guest.Process.Args)
-	row("digest", "%s", p.Digest)
+	row("digest", "%s", digest)
 	fmt.Fprintln(t)
 	for _, path := range slices.Sorted(maps.Keys(p.Origins)) {
 		o := p.Origins[path]

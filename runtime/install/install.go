@@ -111,6 +111,9 @@ func Install(ctx context.Context, o Options, progress io.Writer) error {
 	}
 	defer unlock()
 
+	if err := joinCache(suiteCache, o.Prefix); err != nil {
+		return err
+	}
 	f := &fetcher{dir: suiteCache, suite: s, progress: p}
 	set, err := f.fetch(ctx, o.Refresh)
 	if err != nil {

@@ -12,13 +12,19 @@ import (
 
 	"github.com/runcvm/runcvm/internal/treeswap"
 	"github.com/runcvm/runcvm/kernels"
+	"github.com/runcvm/runcvm/runtime/facts"
 )
 
 // UninstallOptions say what is removed. Empty fields stand for the defaults.
 type UninstallOptions struct {
-	Prefix    string
-	Cache     string
-	KeepCache bool // leave the fetched packages for the next installation
+	Prefix string
+	Cache  string
+	// KeepCache leaves the fetched packages for the next installation. Those that
+	// another installation uses stay anyway.
+	KeepCache bool
+	// RunDir has the containers' state and the KVM probe's verdict. What is of no
+	// container is removed; empty leaves it alone.
+	RunDir string
 	// Force removes the files of VMs that are running, which ends them.
 	Force  bool
 	Docker Docker
@@ -72,10 +78,24 @@ func Uninstall(ctx context.Context, o UninstallOptions, progress io.Writer) erro
 	} else {
 		p.printf("Nothing is installed in %s", o.Prefix)
 	}
-	if o.KeepCache {
+	if err := clearRunDir(o.RunDir); err != nil {
+		return err
+	}
+	return leaveCache(ctx, p, o.Cache, o.Prefix, o.KeepCache)
+}
+
+// clearRunDir removes the probe's verdict, which the next container would
+// measure again, and the folders when no container's state is in them.
+func clearRunDir(dir string) error {
+	if dir == "" {
 		return nil
 	}
-	return removeCache(o.Cache)
+	if err := facts.RemoveCache(dir); err != nil {
+		return err
+	}
+	_ = os.Remove(filepath.Join(dir, "state")) // these fail while others use them
+	_ = os.Remove(dir)
+	return nil
 }
 
 func (o *UninstallOptions) checkUnused() error {
@@ -157,22 +177,4 @@ func removeInstallation(p *printer, prefix string) error {
 	}
 	p.printf("Removed %s", prefix)
 	return os.Remove(prefix)
-}
-
-// removeCache removes the suites' folders, and the cache when nothing else is in
-// it.
-func removeCache(cache string) error {
-	for _, suite := range Suites() {
-		for _, name := range []string{cacheApt, cacheTree, cacheKernel, cacheRecord} {
-			if err := os.RemoveAll(filepath.Join(cache, suite, name)); err != nil {
-				return err
-			}
-		}
-		if err := treeswap.Sweep(filepath.Join(cache, suite)); err != nil {
-			return err
-		}
-		_ = os.Remove(filepath.Join(cache, suite))
-	}
-	_ = os.Remove(cache) // fails when others have put something into it
-	return nil
 }

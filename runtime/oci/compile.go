@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -19,7 +20,7 @@ import (
 	"github.com/runcvm/runcvm/runtime/install"
 )
 
-// readBundle reads the config.json of a bundle.
+// readBundle reads the config.json of a bundle, whose path is absolute.
 func readBundle(bundle string) (*ocispec.Document, error) {
 	path := filepath.Join(bundle, configFile)
 	data, err := os.ReadFile(path)
@@ -36,7 +37,20 @@ func readBundle(bundle string) (*ocispec.Document, error) {
 	if doc.Spec.Process == nil || len(doc.Spec.Process.Args) == 0 {
 		return nil, fmt.Errorf("%s: process.args is missing: a container needs a program to run", path)
 	}
+	makeSourcesAbsolute(doc.Spec.Mounts, bundle)
 	return doc, nil
+}
+
+// makeSourcesAbsolute resolves relative sources of bind mounts as runc does,
+// against the bundle: runc is given another folder as that.
+func makeSourcesAbsolute(mounts []specs.Mount, bundle string) {
+	for i := range mounts {
+		m := &mounts[i]
+		bind := m.Type == "bind" || slices.Contains(m.Options, "bind") || slices.Contains(m.Options, "rbind")
+		if bind && m.Source != "" && !filepath.IsAbs(m.Source) {
+			m.Source = filepath.Join(bundle, m.Source)
+		}
+	}
 }
 
 // gather looks at the host and at the bundle.
