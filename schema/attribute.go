@@ -38,14 +38,11 @@ type Attribute struct {
 	Type Type
 
 	index  int // in table
-	choice []string
+	choice []string // the values of an attribute that is a choice, else nil
 }
 
 // Path is the attribute's name in messages and in a plan: "machine.cpus".
 func (a *Attribute) Path() string { return a.Block + "." + a.Name }
-
-// Choices lists the values of an attribute that is a choice, else nil.
-func (a *Attribute) Choices() []string { return a.choice }
 
 // value lists the Go types of attributes.
 type value interface {

@@ -99,7 +99,7 @@ func missingTun() string {
 // missingKVM measures, as the product does: a /dev/kvm that opens may still be
 // of no use.
 func missingKVM() string {
-	if kvm := facts.ProbeKVM(""); !kvm.Usable {
+	if kvm := facts.Probe("").KVM; !kvm.Usable {
 		return kvm.Reason
 	}
 	return ""
