@@ -204,7 +204,7 @@ func TestReload(t *testing.T) {
 		return cmd
 	}
 	dockerd := start("dockerd")
-	if err := reload(&printer{w: io.Discard}, pidFile); err != nil {
+	if _, err := reload(&printer{w: io.Discard}, pidFile); err != nil {
 		t.Fatal(err)
 	}
 	kill := time.AfterFunc(10*time.Second, func() { _ = dockerd.Process.Kill() })
@@ -217,14 +217,14 @@ func TestReload(t *testing.T) {
 	other := start("other")
 	defer func() { _ = other.Process.Kill(); _ = other.Wait() }()
 	var out bytes.Buffer
-	if err := reload(&printer{w: &out}, pidFile); err != nil || out.Len() != 0 {
+	if _, err := reload(&printer{w: &out}, pidFile); err != nil || out.Len() != 0 {
 		t.Errorf("%q, %v; want silence", out.String(), err)
 	}
 	write(t, pidFile, "garbage")
-	if err := reload(&printer{w: io.Discard}, pidFile); err == nil {
+	if _, err := reload(&printer{w: io.Discard}, pidFile); err == nil {
 		t.Error("no error for a pid file without a number")
 	}
-	if err := reload(&printer{w: io.Discard}, pidFile+".missing"); err != nil {
+	if _, err := reload(&printer{w: io.Discard}, pidFile+".missing"); err != nil {
 		t.Errorf("a missing pid file: %v", err)
 	}
 }

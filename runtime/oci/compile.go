@@ -78,7 +78,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 
 		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
 		Image:      plan.Image{Labels: labels},
-		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id)},
+		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec)},
 	})
 }
 
