@@ -50,7 +50,12 @@ type Engine struct {
 	NetNS   string // name of the network namespace: the "host" of its containers
 
 	containerd, dockerd *child
+	keyIsOurs           bool // dockerKey was not there before
 }
+
+// dockerKey is an identity that dockerd up to 24 makes wherever it runs; the
+// option for another path is unknown to those after.
+const dockerKey = "/etc/docker/key.json"
 
 const scratchPattern = "runcvm-conformance-"
 
@@ -145,6 +150,8 @@ func (e *Engine) startDockerd(ctx context.Context, runtimes map[string]Runtime) 
 	if err := os.WriteFile(e.path("daemon.json"), config, 0o600); err != nil {
 		return err
 	}
+	_, err = os.Lstat(dockerKey)
+	e.keyIsOurs = errors.Is(err, os.ErrNotExist)
 	e.dockerd, err = startChild(e.path("dockerd.log"),
 		"nsenter", "--net=/run/netns/"+e.NetNS, "--",
 		"dockerd", "--config-file", e.path("daemon.json"),
@@ -185,6 +192,11 @@ func (e *Engine) Stop() error {
 	for _, c := range []*child{e.dockerd, e.containerd} {
 		if c != nil {
 			errs = append(errs, c.stop(30*time.Second))
+		}
+	}
+	if e.keyIsOurs {
+		if err := os.Remove(dockerKey); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
 		}
 	}
 	errs = append(errs, remove(e.Scratch, e.NetNS), os.RemoveAll(RunDir()))

@@ -8,9 +8,10 @@ import (
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
 	"github.com/runcvm/runcvm/guest/agent/rootfs"
 	"github.com/runcvm/runcvm/guest/api"
-	"golang.org/x/sys/unix"
 )
 
 // mounted starts a container with these mounts beside the default ones.

@@ -47,7 +47,7 @@ type RunOptions struct {
 // waits for its end and deletes it.
 func (r *Runtime) Run(ctx context.Context, o RunOptions) error {
 	return r.withContainer(o.CreateOptions, func(dir string) error {
-		err := r.runRunc(ctx, runcArgs("run", dir, o.CreateOptions)...)
+		err := r.runForeground(ctx, runcArgs("run", dir, o.CreateOptions)...)
 		if o.Timeline != "" {
 			data, rerr := os.ReadFile(filepath.Join(dir, supervisor.TimelineFile))
 			if rerr == nil {
@@ -176,15 +176,19 @@ func writeState(dir string, files map[string][]byte) error {
 	return nil
 }
 
-// makeStateDir makes dir anew. The folder above may vanish in between, when
-// the last container beside this one is deleted.
-func makeStateDir(dir string) error {
-	for {
-		if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-			return err
-		}
-		if err := os.Mkdir(dir, 0o700); !errors.Is(err, os.ErrNotExist) {
+// makeStateDir makes dir anew. The folder above may vanish at any moment, when
+// the last container beside this one is deleted: between its making and ours,
+// and between MkdirAll's finding that it exists and its look at what it is.
+func makeStateDir(dir string) (err error) {
+	for range 100 {
+		err = os.MkdirAll(filepath.Dir(dir), 0o700)
+		if err == nil {
+			if err = os.Mkdir(dir, 0o700); !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		} else if !errors.Is(err, os.ErrExist) && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
+	return err
 }

@@ -19,12 +19,14 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/profiles"
+	"github.com/runcvm/runcvm/runtime/install"
 )
 
 // Defaults of Runtime's fields.
 const (
-	DefaultPrefix      = "/opt/runcvm"
-	DefaultProfilesDir = "/etc/runcvm/profiles"
+	DefaultPrefix      = install.DefaultPrefix
+	DefaultProfilesDir = profiles.HostDir
 	DefaultRunDir      = "/run/runcvm"
 	DefaultRoot        = "/run/runc" // runc's own
 )
