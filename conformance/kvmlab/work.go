@@ -77,6 +77,9 @@ func (w *work) build(ctx context.Context, o options) ([]lab.Program, error) {
 			return nil, err
 		}
 		argv := []string{binary}
+		if skip := skips[pkg]; skip != "" {
+			argv = append(argv, "-test.skip="+skip)
+		}
 		if o.run != "" {
 			argv = append(argv, "-test.run="+o.run)
 		}
