@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/u-root/u-root/pkg/cpio"
 	"golang.org/x/sys/unix"
@@ -32,58 +31,6 @@ const (
 // the console costs an exit.
 const commandLine = "console=ttyS0 quiet panic=-1 cryptomgr.notests tsc=reliable no_timer_check " +
 	"random.trust_cpu=on nowatchdog mitigations=off"
-
-// runLab boots the lab, has it run the job with the output going to standard
-// output, and returns its report. It leaves the console in the results.
-func (w *work) runLab(ctx context.Context, o options, job lab.Job) (report lab.Report, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("the lab took longer than %s", o.limit))
-	defer cancel()
-	tools, err := openTools(filepath.Join(harness.Prefix(), "root"))
-	if err != nil {
-		return report, err
-	}
-	kernel, err := filepath.EvalSymlinks(filepath.Join(harness.Prefix(), "kernels/debian/latest"))
-	if err != nil {
-		return report, err
-	}
-	if err := w.writeInitramfs(lab.Config{KernelDir: kernel, Job: job}); err != nil {
-		return report, err
-	}
-	if err := w.makeDisk(ctx, tools); err != nil {
-		return report, err
-	}
-	start := time.Now()
-	if err := w.boot(ctx, tools, kernel, o.results); err != nil {
-		return report, fmt.Errorf("%w\n%s", err, lastWords(o.results))
-	}
-	fmt.Printf("==> The lab took %s\n", time.Since(start).Round(time.Second))
-	body, err := os.ReadFile(filepath.Join(o.results, lab.ReportFile))
-	if err != nil {
-		return report, fmt.Errorf("the lab ended without a report\n%s", lastWords(o.results))
-	}
-	return report, json.Unmarshal(body, &report)
-}
-
-// lastWords are the ends of the lab's console and of the programs' logs.
-func lastWords(results string) string {
-	var b strings.Builder
-	for _, name := range []string{consoleLog, qemuLog, lab.RootTag + logSuffix, lab.ResultsTag + logSuffix} {
-		body, err := os.ReadFile(filepath.Join(results, name))
-		if err != nil || len(body) == 0 {
-			continue
-		}
-		lines := strings.Split(strings.TrimSpace(string(body)), "\n")
-		fmt.Fprintf(&b, "--- %s, its end:\n%s\n", name, strings.Join(lines[max(0, len(lines)-30):], "\n"))
-	}
-	return b.String()
-}
-
-// Files in the results.
-const (
-	consoleLog = "console.log"
-	qemuLog    = "qemu.log"
-	logSuffix  = "-virtiofsd.log"
-)
 
 // writeInitramfs appends the lab's PID 1 to the initramfs of the installed
 // kernel, which has the modules that a root by virtiofs needs. The kernel
@@ -120,6 +67,9 @@ func (w *work) writeInitramfs(config lab.Config) error {
 // makeDisk makes the scratch disk, with the scratch folder's content. It needs
 // no journal: it does not outlive the lab.
 func (w *work) makeDisk(ctx context.Context, tools *tools) error {
+	if err := os.RemoveAll(w.path("disk")); err != nil { // an earlier lab's
+		return err
+	}
 	return quietly(tools.command(ctx, "usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal",
 		"-d", w.scratch(), w.path("disk"), diskSize))
 }
@@ -199,7 +149,11 @@ func (w *work) qemuArguments(kernel, results string, tools *tools) []string {
 
 // startVirtiofsd serves a folder on a socket that listens already.
 func (w *work) startVirtiofsd(ctx context.Context, tools *tools, tag, dir, log string) (*child, error) {
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: w.path(tag + ".sock")})
+	path := w.path(tag + ".sock")
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err // of an earlier lab
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
 	if err != nil {
 		return nil, err
 	}

@@ -135,13 +135,13 @@ func run(ctx context.Context, o options) error {
 	if usable {
 		fmt.Println("==> Running the tests on the host")
 		job := lab.Job{Env: environment("kvm", w.scratch(), o.results), Programs: programs, Limit: o.limit}
-		return job.Run(ctx, os.Stdout).Failed()
+		return runHere(ctx, job, o.results)
 	}
 	if err := w.checkOutside(ctx, o, programs); err != nil {
 		return err
 	}
 	fmt.Println("==> Running the tests in the lab, which has KVM")
-	job := lab.Job{Env: environment("kvm", lab.ScratchDir, lab.ResultsDir), Programs: programs, Limit: o.limit - bootLimit}
+	job := lab.Job{Env: environment("kvm", lab.ScratchDir, lab.ResultsDir), Programs: programs, Limit: o.limit}
 	report, err := w.runLab(ctx, o, job)
 	if err != nil {
 		return err
@@ -156,10 +156,16 @@ func (w *work) checkOutside(ctx context.Context, o options, programs []lab.Progr
 		if p.Name == module+"/"+suitePackage {
 			p.Argv = []string{p.Argv[0], "-test.run=^TestVerdict$"}
 			job := lab.Job{Env: environment("tcg", w.scratch(), o.results), Programs: []lab.Program{p}, Limit: time.Minute}
-			return job.Run(ctx, os.Stdout).Failed()
+			return runHere(ctx, job, o.results)
 		}
 	}
 	return nil
+}
+
+// runHere runs a job on this host.
+func runHere(ctx context.Context, job lab.Job, results string) error {
+	report, err := job.Run(ctx, os.Stdout, results)
+	return errors.Join(err, report.Failed())
 }
 
 // runCommand runs the user's command in the lab.
@@ -171,7 +177,7 @@ func (w *work) runCommand(ctx context.Context, o options) error {
 	job := lab.Job{
 		Env:      environment("kvm", lab.ScratchDir, lab.ResultsDir),
 		Programs: []lab.Program{{Name: o.command[0], Argv: o.command, Dir: dir}},
-		Limit:    o.limit - bootLimit,
+		Limit:    o.limit,
 	}
 	report, err := w.runLab(ctx, o, job)
 	if err != nil {

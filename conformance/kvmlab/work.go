@@ -76,18 +76,54 @@ func (w *work) build(ctx context.Context, o options) ([]lab.Program, error) {
 		if err := goCommand(ctx, "test", "-c", "-trimpath", "-o", binary, "./"+pkg); err != nil {
 			return nil, err
 		}
-		argv := []string{binary}
-		if skip := skips[pkg]; skip != "" {
-			argv = append(argv, "-test.skip="+skip)
+		runs, err := w.runs(ctx, pkg, binary, o.run)
+		if err != nil {
+			return nil, err
 		}
-		if o.run != "" {
-			argv = append(argv, "-test.run="+o.run)
+		for _, run := range runs {
+			argv := append([]string{binary}, run...)
+			programs = append(programs, lab.Program{
+				Name: module + "/" + pkg, Argv: argv, Dir: filepath.Join(dir, pkg), Test: true,
+			})
 		}
-		programs = append(programs, lab.Program{
-			Name: module + "/" + pkg, Argv: argv, Dir: filepath.Join(dir, pkg), Test: true,
-		})
 	}
 	return programs, nil
+}
+
+// runs are the arguments of each run of a package's tests. The suite's tests,
+// which take long, run one by one, so that a lab that dies has few to repeat;
+// those on the Docker engine share it.
+func (w *work) runs(ctx context.Context, pkg, binary, pattern string) ([][]string, error) {
+	if pkg != suitePackage {
+		var args []string
+		if pattern != "" {
+			args = append(args, "-test.run="+pattern)
+		}
+		if skip := skips[pkg]; skip != "" {
+			args = append(args, "-test.skip="+skip)
+		}
+		return [][]string{args}, nil
+	}
+	if pattern == "" {
+		pattern = "."
+	}
+	out, err := exec.CommandContext(ctx, binary, "-test.list="+pattern).Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the tests of %s: %w", pkg, err)
+	}
+	var runs [][]string
+	var engine []string
+	for _, name := range strings.Fields(string(out)) {
+		if strings.HasPrefix(name, "TestDocker") {
+			engine = append(engine, name)
+		} else {
+			runs = append(runs, []string{"-test.run=^" + name + "$"})
+		}
+	}
+	if len(engine) > 0 {
+		runs = append(runs, []string{"-test.run=^(" + strings.Join(engine, "|") + ")$"})
+	}
+	return runs, nil
 }
 
 func goCommand(ctx context.Context, args ...string) error {

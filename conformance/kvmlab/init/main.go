@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -112,16 +111,12 @@ func reapUntil(pid int) error {
 	}
 }
 
-// runJob is the runner: it runs the job and leaves the report for the host.
+// runJob is the runner: it runs the job, which leaves the report for the host.
 func runJob() error {
 	var config lab.Config
 	if err := json.NewDecoder(os.NewFile(configFD, lab.ConfigFile)).Decode(&config); err != nil {
 		return err
 	}
-	report := config.Job.Run(context.Background(), os.Stdout)
-	body, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(lab.ResultsDir, lab.ReportFile), append(body, '\n'), 0o644)
+	_, err := config.Job.Run(context.Background(), os.Stdout, lab.ResultsDir)
+	return err
 }

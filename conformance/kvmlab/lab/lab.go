@@ -4,11 +4,13 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -79,10 +81,24 @@ func (r Report) Failed() error {
 	return errors.Join(errs...)
 }
 
+// Write writes the report to ReportFile in dir, whole or not at all.
+func (r Report) Write(dir string) error {
+	body, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, ReportFile)
+	if err := os.WriteFile(path+".new", append(body, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
 // Run runs the programs of a job with their output going to out, as "go test"
-// prints it. A program that fails does not keep the others from running; the
-// limit and the end of ctx do.
-func (j Job) Run(ctx context.Context, out *os.File) Report {
+// prints it, and writes the report to the folder results after each of them. A
+// program that fails does not keep the others from running; the limit and the
+// end of ctx do.
+func (j Job) Run(ctx context.Context, out *os.File, results string) (Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.Limit)
 	defer cancel()
 	var report Report
@@ -99,8 +115,11 @@ func (j Job) Run(ctx context.Context, out *os.File) Report {
 			_, _ = io.WriteString(out, word+"\t"+p.Name+"\t"+strconv.FormatFloat(r.Seconds, 'f', 3, 64)+"s\n")
 		}
 		report.Results = append(report.Results, r)
+		if err := report.Write(results); err != nil {
+			return report, err
+		}
 	}
-	return report
+	return report, nil
 }
 
 // lastWordsTime is what is left of a job's limit when a test binary is to say
