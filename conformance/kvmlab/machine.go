@@ -16,7 +16,6 @@ import (
 	"github.com/u-root/u-root/pkg/cpio"
 	"golang.org/x/sys/unix"
 
-	"github.com/runcvm/runcvm/conformance/harness"
 	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
 )
 
