@@ -37,7 +37,7 @@ type Attribute struct {
 	// Type follows from the key's Go type.
 	Type Type
 
-	index  int // in table
+	index  int      // in table
 	choice []string // the values of an attribute that is a choice, else nil
 }
 

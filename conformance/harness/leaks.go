@@ -41,7 +41,9 @@ func (e *Engine) Snapshot() (Snapshot, error) {
 			return nil, err
 		}
 		for _, path := range found {
-			s = append(s, "file "+path)
+			if !strings.HasPrefix(filepath.Base(path), scratchPattern) { // another run's engine
+				s = append(s, "file "+path)
+			}
 		}
 	}
 	for _, dir := range cgroupDirs(e.cgroup() + "/*") {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/google/renameio/v2"
+
 	"github.com/runcvm/runcvm/internal/treeswap"
 )
 

@@ -176,15 +176,19 @@ func writeState(dir string, files map[string][]byte) error {
 	return nil
 }
 
-// makeStateDir makes dir anew. The folder above may vanish in between, when
-// the last container beside this one is deleted.
-func makeStateDir(dir string) error {
-	for {
-		if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-			return err
-		}
-		if err := os.Mkdir(dir, 0o700); !errors.Is(err, os.ErrNotExist) {
+// makeStateDir makes dir anew. The folder above may vanish at any moment, when
+// the last container beside this one is deleted: between its making and ours,
+// and between MkdirAll's finding that it exists and its look at what it is.
+func makeStateDir(dir string) (err error) {
+	for range 100 {
+		err = os.MkdirAll(filepath.Dir(dir), 0o700)
+		if err == nil {
+			if err = os.Mkdir(dir, 0o700); !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		} else if !errors.Is(err, os.ErrExist) && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
+	return err
 }
