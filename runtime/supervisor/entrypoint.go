@@ -149,7 +149,7 @@ func (s *Supervisor) runEntrypoint(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	<-output
+	output.awaitEnd()
 	s.log.Debug("the entrypoint ended", "code", exited.Code)
 	return exited.Code, nil
 }
