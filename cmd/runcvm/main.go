@@ -56,6 +56,14 @@ func newRoot(g *globals) *cobra.Command {
 		TraverseChildren: true, // global options stand before the verb, as runc has them
 		SilenceErrors:    true,
 		SilenceUsage:     true,
+		// Else a verb that is not there, such as checkpoint, would show the help
+		// and succeed.
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("there is no command %q; \"runcvm help\" lists them", args[0])
+			}
+			return c.Help()
+		},
 	}
 	root.SetVersionTemplate("runcvm version {{.Version}}\nspec: 1.2.0\n")
 	g.flags(root)
