@@ -47,7 +47,7 @@ type RunOptions struct {
 // waits for its end and deletes it.
 func (r *Runtime) Run(ctx context.Context, o RunOptions) error {
 	return r.withContainer(o.CreateOptions, func(dir string) error {
-		err := r.runForeground(ctx, runcArgs("run", dir, o.CreateOptions)...)
+		err := r.runRunc(ctx, runcArgs("run", dir, o.CreateOptions)...)
 		if o.Timeline != "" {
 			data, rerr := os.ReadFile(filepath.Join(dir, supervisor.TimelineFile))
 			if rerr == nil {

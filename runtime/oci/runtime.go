@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -102,7 +103,16 @@ func (e *RuncError) Error() string { return fmt.Sprintf("runc failed with exit c
 // runRunc runs the runtime below and waits. Descriptors that the caller of
 // ours passes beyond stdio (--preserve-fds, LISTEN_FDS) are not passed on.
 func (r *Runtime) runRunc(ctx context.Context, args ...string) error {
-	if err := r.runc(ctx, args...).Run(); err != nil {
+	cmd := r.runc(ctx, args...)
+	signals := catchSignals()
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return runError(r.Runc, err)
+	}
+	ended := make(chan struct{})
+	defer close(ended)
+	go forwardSignals(cmd.Process, signals, ended)
+	if err := cmd.Wait(); err != nil {
 		return runError(r.Runc, err)
 	}
 	return nil
@@ -170,12 +180,18 @@ func (r *Runtime) State(ctx context.Context, id string) error {
 // running says whether runc knows the container as one whose supervisor runs,
 // or may come to run.
 func (r *Runtime) running(ctx context.Context, id string) bool {
+	status := r.status(ctx, id)
+	return status == specs.StateRunning || status == specs.StateCreated
+}
+
+// status is runc's word for the container's state; empty when it knows none.
+func (r *Runtime) status(ctx context.Context, id string) specs.ContainerState {
 	cmd := r.runc(ctx, "state", id)
 	cmd.Stdout, cmd.Stderr = nil, nil
 	out, err := cmd.Output()
 	var state specs.State
 	if err != nil || json.Unmarshal(out, &state) != nil {
-		return false
+		return ""
 	}
-	return state.Status == specs.StateRunning || state.Status == specs.StateCreated
+	return state.Status
 }

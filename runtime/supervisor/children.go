@@ -56,7 +56,8 @@ func (c *children) kill() {
 // before it may.
 func (s *Supervisor) startChild(name string, argv []string, files []*os.File) (*vmm.Child, error) {
 	s.log.Debug("start", "name", name, "argv", argv)
-	child, err := vmm.StartChild(name, argv, files, logWriter{s.log, name})
+	output := &logWriter{log: s.log, name: name}
+	child, err := vmm.StartChild(name, argv, files, output)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +150,9 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 
 // readConsole keeps the console's last lines and logs all of them.
 func (s *Supervisor) readConsole(conn net.Conn) {
-	_, _ = io.Copy(io.MultiWriter(s.console, logWriter{s.log, "console"}), conn)
+	output := &logWriter{log: s.log, name: "console"}
+	_, _ = io.Copy(io.MultiWriter(s.console, output), conn)
+	output.flush()
 }
 
 // ignoredSignals are not forwarded: the Go runtime's own, and those that the

@@ -49,7 +49,7 @@ func execIn(t *testing.T, g *guest, request api.Process, stdin string) *started 
 	}
 	t.Cleanup(p.close)
 	s := &started{process: p}
-	s.written = p.attach(strings.NewReader(stdin), &s.out, &s.err)
+	s.written = p.attach(strings.NewReader(stdin), &s.out, &s.err).ended()
 	return s
 }
 
