@@ -57,14 +57,14 @@ func TestCheckID(t *testing.T) {
 
 func TestParseSignal(t *testing.T) {
 	for in, want := range map[string]int{
-		"": 15, "9": 9, "64": 64, "TERM": 15, "SIGTERM": 15, "sigusr1": 10, "winch": 28,
+		"": 15, "0": 0, "9": 9, "64": 64, "TERM": 15, "SIGTERM": 15, "sigusr1": 10, "winch": 28,
 		"RTMIN": 34, "SIGRTMIN+3": 37, "rtmax": 64, "RTMAX-14": 50,
 	} {
 		if got, err := parseSignal(in); err != nil || got != want {
 			t.Errorf("parseSignal(%q) = %d, %v; want %d", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"0", "-1", "65", "NONSENSE", "SIG", "RTMIN-1", "RTMAX+1", "RTMIN+31", "RTMIN+x", " TERM"} {
+	for _, in := range []string{"-1", "65", "NONSENSE", "SIG", "RTMIN-1", "RTMAX+1", "RTMIN+31", "RTMIN+x", " TERM"} {
 		if got, err := parseSignal(in); err == nil {
 			t.Errorf("parseSignal(%q) = %d, want an error", in, got)
 		}
