@@ -166,33 +166,6 @@ func TestBundleOnATerminal(t *testing.T) {
 	equal(t, "exit code", term.code(), 3)
 }
 
-// TestSignalOfABundle has a service manager stop what it started.
-func TestSignalOfABundle(t *testing.T) {
-	alone(t)
-	b := newBundle(t, process(map[string]any{"args": []string{"sh", "-c", `trap "echo told; exit 5" TERM; echo up; while :; do sleep 0.1; done`}}))
-	cmd := b.command("run", "--bundle", b.dir, b.id())
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(out)
-	line, _ := lines.ReadString('\n')
-	equal(t, "first line", line, "up\n")
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	rest, _ := io.ReadAll(lines)
-	equal(t, "the other lines", string(rest), "told\n")
-	_ = cmd.Wait() // ProcessState says how it ended
-	equal(t, "exit code", cmd.ProcessState.ExitCode(), 5)
-	if _, err := os.Stat(filepath.Join(b.root, b.id())); err == nil {
-		t.Error("the container is left")
-	}
-}
-
 // TestBundleVerbs goes the way of an engine: create, state, start, exec, kill,
 // delete.
 func TestBundleVerbs(t *testing.T) {
