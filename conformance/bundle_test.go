@@ -166,33 +166,6 @@ func TestBundleOnATerminal(t *testing.T) {
 	equal(t, "exit code", term.code(), 3)
 }
 
-// TestSignalOfABundle has a service manager stop what it started.
-func TestSignalOfABundle(t *testing.T) {
-	alone(t)
-	b := newBundle(t, process(map[string]any{"args": []string{"sh", "-c", `trap "echo told; exit 5" TERM; echo up; while :; do sleep 0.1; done`}}))
-	cmd := b.command("run", "--bundle", b.dir, b.id())
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(out)
-	line, _ := lines.ReadString('\n')
-	equal(t, "first line", line, "up\n")
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	rest, _ := io.ReadAll(lines)
-	equal(t, "the other lines", string(rest), "told\n")
-	_ = cmd.Wait() // ProcessState says how it ended
-	equal(t, "exit code", cmd.ProcessState.ExitCode(), 5)
-	if _, err := os.Stat(filepath.Join(b.root, b.id())); err == nil {
-		t.Error("the container is left")
-	}
-}
-
 // TestBundleVerbs goes the way of an engine: create, state, start, exec, kill,
 // delete.
 func TestBundleVerbs(t *testing.T) {
@@ -234,4 +207,92 @@ func TestBundleVerbs(t *testing.T) {
 		t.Errorf("state after delete: %+v", r)
 	}
 	nothingLeft(t, before)
+}
+
+// TestBundleReaderGone ends the reader of the output first, as a pipe into
+// "head -1" does.
+func TestBundleReaderGone(t *testing.T) {
+	alone(t)
+	b := newBundle(t, process(map[string]any{"args": []string{"yes"}}))
+	cmd := b.command("run", "--bundle", b.dir, b.id())
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, 2)
+	if _, err := io.ReadFull(out, line); err != nil || string(line) != "y\n" {
+		t.Errorf("read %q, %v", line, err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Which of the signal and the write's error ends it depends on the runtime.
+	if err := cmd.Wait(); err == nil || b.t.Context().Err() != nil {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// TestBundleSignals sends a signal to a run in the foreground: it reaches the
+// entrypoint, and the run ends with the entrypoint and leaves nothing.
+func TestBundleSignals(t *testing.T) {
+	e := alone(t)
+	before, err := e.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBundle(t, process(map[string]any{
+		"args": []string{"sh", "-c", "trap 'echo term; exit 4' TERM; echo up; while :; do sleep 0.1; done"},
+	}))
+	cmd := b.command("run", "--bundle", b.dir, b.id())
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	if line, err := lines.ReadString('\n'); line != "up\n" {
+		t.Fatalf("read %q, %v", line, err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(lines)
+	if err != nil || string(rest) != "term\n" {
+		t.Errorf("read %q, %v", rest, err)
+	}
+	_ = cmd.Wait()
+	equal(t, "exit code", cmd.ProcessState.ExitCode(), 4)
+	nothingLeft(t, before)
+}
+
+func TestBundleExecWhilePaused(t *testing.T) {
+	alone(t)
+	b := newBundle(t, process(map[string]any{"args": []string{"sleep", "infinity"}}))
+	id := b.id()
+	// A detached run hands its standard streams to the container.
+	run := b.command("run", "--detach", "--bundle", b.dir, id)
+	if err := run.Run(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, b.runcvm("exec", id, "echo", "before"), harness.Result{Stdout: "before\n"})
+	must(t, b.runcvm("pause", id))
+	r := b.runcvm("exec", id, "touch", "/run/paused")
+	if r.Code == 0 || !strings.Contains(r.Stderr, "cannot exec in a paused container") {
+		t.Errorf("exec in a paused container: %+v", r)
+	}
+	must(t, b.runcvm("resume", id))
+	want(t, b.runcvm("exec", id, "sh", "-c", "ls /run/paused 2>/dev/null; echo after"), harness.Result{Stdout: "after\n"})
+}
+
+func TestUnknownVerb(t *testing.T) {
+	alone(t)
+	b := newBundle(t, nil)
+	if r := b.runcvm("nosuch", "x"); r.Code == 0 {
+		t.Errorf("an unknown verb succeeded: %+v", r)
+	}
 }

@@ -136,3 +136,18 @@ func TestExecEndsWithTheContainer(t *testing.T) {
 	must(t, docker(t, "kill", c.name))
 	equal(t, "exit code of the exec", (<-done).Code, 137)
 }
+
+// TestExecLeavesAProcessBehind has an exec start another process that writes
+// when the exec has ended: its output arrives for as long as the engine reads
+// it, and it is not killed for writing later.
+func TestExecLeavesAProcessBehind(t *testing.T) {
+	start(t)
+	c := background(t, image, "sleep", "infinity")
+	want(t, c.exec("sh", "-c", "(sleep 1; echo late; echo too >&2) & echo now; exit 5"),
+		harness.Result{Stdout: "now\nlate\n", Stderr: "too\n", Code: 5})
+	const script = "(sleep 5; /bin/echo unread && echo lives > /run/later) & exit 0"
+	equal(t, "exit code", c.exec("sh", "-c", script).Code, 0)
+	eventually(t, "the process that was left behind lives", func() bool {
+		return c.exec("cat", "/run/later").Stdout == "lives\n"
+	})
+}

@@ -96,6 +96,7 @@ func TestWorkdirIsMade(t *testing.T) {
 
 func TestHostname(t *testing.T) {
 	start(t)
+	same(t, "--uts", "host", image, "hostname")
 	want(t, run(t, "--hostname", "some-host", image, "sh", "-c", "hostname; uname -n; cat /etc/hostname; echo $HOSTNAME"),
 		harness.Result{Stdout: strings.Repeat("some-host\n", 4)})
 	name := newName(t)

@@ -9,6 +9,7 @@ import (
 func execCommand(g *globals) *cobra.Command {
 	var file string
 	var o oci.ProcessOptions
+	var ignorePaused bool
 	c := &cobra.Command{
 		Use:   "exec [options] CONTAINER [COMMAND [ARGUMENT...]]",
 		Short: "Run a process in a running VM",
@@ -28,7 +29,7 @@ func execCommand(g *globals) *cobra.Command {
 	f.String("pid-file", "", "write the process's id to `FILE`")
 	f.Int("preserve-fds", 0, "number of further descriptors to pass")
 	f.StringArray("cgroup", nil, "cgroup to run in")
-	f.Bool("ignore-paused", false, "allow it in a paused container")
+	f.BoolVar(&ignorePaused, "ignore-paused", false, "allow it in a paused container")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		r, err := g.ociRuntime()
 		if err != nil {
@@ -40,8 +41,10 @@ func execCommand(g *globals) *cobra.Command {
 			return err
 		}
 		return r.Exec(c.Context(), oci.ExecOptions{
-			ID: args[0], Process: process, Console: c.Flags().Changed("console-socket"),
-			RuncArgs: changed(c, "process", "cwd", "env", "tty", "user", "additional-gids", "preserve-fds"),
+			ID: args[0], Process: process,
+			Console:      c.Flags().Changed("console-socket"),
+			IgnorePaused: ignorePaused,
+			RuncArgs:     changed(c, "process", "cwd", "env", "tty", "user", "additional-gids", "preserve-fds"),
 		})
 	}
 	return c

@@ -58,6 +58,8 @@ func newRoot(g *globals) *cobra.Command {
 		SilenceErrors:    true,
 		SilenceUsage:     true,
 	}
+	// Else a verb that is not there, such as checkpoint, would show the help and
+	// succeed.
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return c.Help()

@@ -216,10 +216,23 @@ func remove(scratch, netns string) error {
 	if _, err := os.Stat("/run/netns/" + netns); err == nil {
 		errs = append(errs, command(context.Background(), "ip", "netns", "del", netns))
 	}
-	for _, dir := range cgroupDirs("/" + filepath.Base(scratch)) {
-		_ = os.Remove(dir) // busy ones show up as processes left behind
-	}
+	removeCgroups("/" + filepath.Base(scratch))
 	return errors.Join(append(errs, os.RemoveAll(scratch))...)
+}
+
+// removeCgroups removes a cgroup and those below it, in every hierarchy. One whose
+// last process is just ending is busy a little longer; one that stays so shows
+// up as processes left behind.
+func removeCgroups(name string) {
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		dirs := append(cgroupDirs(name+"/*"), cgroupDirs(name)...)
+		if len(dirs) == 0 {
+			return
+		}
+		for _, dir := range dirs {
+			_ = os.Remove(dir)
+		}
+	}
 }
 
 // sweep removes what earlier test processes left that were killed.

@@ -92,8 +92,9 @@ func (a *Agent) ServeProcess(stream Stream) {
 	a.spawn(func() { a.serveControls(stream, p) })
 	p.stdio.run()
 	status := <-p.exited
-	p.stdio.finish(request.Init)
-	_ = api.Write(stream, api.ProcessEvent{Exited: exited(status)})
+	event := exited(status)
+	event.Output = p.stdio.finish(request.Init)
+	_ = api.Write(stream, api.ProcessEvent{Exited: event})
 }
 
 // serveControls carries out what the supervisor asks of a running process. A

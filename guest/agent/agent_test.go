@@ -162,6 +162,39 @@ func TestOutputHeldOpenByAnother(t *testing.T) {
 	}
 }
 
+// TestOutputAfterTheEnd has a process leave another one behind, which writes
+// when it has ended: the bytes arrive, and the writer lives.
+func TestOutputAfterTheEnd(t *testing.T) {
+	c := startContainer(t)
+	fifo := filepath.Join(c.share, api.RootDir, "tmp/go")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, exited := c.run(shell("(read x < /tmp/go; echo late; echo too >&2) & echo now; exit 5"), nil)
+	if exited.Code != 5 || r.stdout.String() != "now\n" {
+		t.Errorf("exited %+v, stdout %q", exited, &r.stdout)
+	}
+	write(t, fifo, "go\n", 0o600)
+	r.copied.Wait() // the streams end with the last writer
+	if r.stdout.String() != "now\nlate\n" || r.stderr.String() != "too\n" {
+		t.Errorf("stdout %q, stderr %q", &r.stdout, &r.stderr)
+	}
+}
+
+// TestReaderGone has the reader of the output go away: the writer is told, as
+// by a pipe.
+func TestReaderGone(t *testing.T) {
+	c := startContainer(t)
+	r := c.start(false, specs.Process{Args: []string{"yes"}}, []byte{})
+	eventually(t, "output", func() bool { return r.stdout.size() > 0 })
+	if err := r.output.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.wait(); got != (api.Exited{Code: 141, Signal: int(unix.SIGPIPE)}) {
+		t.Errorf("exited %+v, want SIGPIPE", got)
+	}
+}
+
 func TestSignals(t *testing.T) {
 	c := startContainer(t)
 	r := c.start(false, shell(`trap 'echo usr1; exit 42' USR1; echo ready; while :; do sleep 0.01; done`), nil)

@@ -193,6 +193,7 @@ type running struct {
 	t              *testing.T
 	control        *yamux.Stream
 	stdin          *yamux.Stream
+	output         *yamux.Stream // of descriptor 1
 	stdout, stderr buffer
 	copied         sync.WaitGroup
 	failed         *api.Failed
@@ -208,6 +209,12 @@ func (b *buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.Write(p)
+}
+
+func (b *buffer) size() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return int64(b.b.Len())
 }
 
 func (b *buffer) String() string {
@@ -241,6 +248,7 @@ func (c *container) start(first bool, spec specs.Process, stdin []byte) *running
 		case 0:
 			r.stdin = stream
 		case 1:
+			r.output = stream
 			r.copied.Go(func() { _, _ = io.Copy(&r.stdout, stream) })
 		case 2:
 			r.copied.Go(func() { _, _ = io.Copy(&r.stderr, stream) })
@@ -273,7 +281,7 @@ func (r *running) next() api.ProcessEvent {
 	return event
 }
 
-// wait returns how the process ended, when its output is complete.
+// wait returns how the process ended, when its output is there.
 func (r *running) wait() api.Exited {
 	r.t.Helper()
 	if r.failed != nil {
@@ -283,7 +291,11 @@ func (r *running) wait() api.Exited {
 	if event.Exited == nil {
 		r.t.Fatalf("the last event is %+v", event)
 	}
-	r.copied.Wait()
+	sent := event.Exited.Output
+	eventually(r.t, "the output that the process wrote", func() bool {
+		return r.stdout.size() >= sent[1] && r.stderr.size() >= sent[2]
+	})
+	event.Exited.Output = [3]int64{}
 	return *event.Exited
 }
 

@@ -116,8 +116,10 @@ type stdio struct {
 	ours    map[int]*os.File // our ends
 	spawn   func(func())
 	ended   chan struct{} // closed when the process has ended
-	outputs sync.WaitGroup
-	drain   time.Duration
+	outputs map[int]*output
+	// terminal: descriptors 0 and 1 are its two directions.
+	terminal bool
+	drain    time.Duration
 }
 
 // openPipes makes a pipe for each stream. With a terminal, there are none: the
@@ -128,7 +130,7 @@ func (a *Agent) openPipes(open map[int]Stream, terminal bool) (*stdio, error) {
 		ended: make(chan struct{}),
 	}
 	if terminal {
-		s.drain = terminalDrain
+		s.terminal, s.drain = true, terminalDrain
 		return s, nil
 	}
 	for fd := range 3 {
@@ -194,21 +196,19 @@ func (s *stdio) abandon() {
 // run copies from now on.
 func (s *stdio) run() {
 	if in := s.streams[0]; in != nil && s.ours[0] != nil {
-		s.spawn(func() { s.copyIn(in, s.ours[0], s.ours[0] != s.ours[1]) })
+		s.spawn(func() { s.copyIn(in, s.ours[0], !s.terminal) })
 	}
+	s.outputs = make(map[int]*output)
 	for _, fd := range []int{1, 2} {
 		if s.ours[fd] == nil {
 			continue
 		}
-		out := io.Discard // a terminal that nobody sees
-		if s.streams[fd] != nil {
-			out = s.streams[fd]
+		o := &output{from: s.ours[fd], to: s.streams[fd], terminal: s.terminal, settled: make(chan struct{})}
+		s.outputs[fd] = o
+		s.spawn(o.copy)
+		if o.to != nil {
+			s.spawn(o.watchReader)
 		}
-		s.outputs.Add(1)
-		s.spawn(func() {
-			defer s.outputs.Done()
-			copyOut(out, s.ours[fd])
-		})
 	}
 }
 
@@ -237,75 +237,29 @@ func (s *stdio) copyIn(from Stream, to *os.File, closeAtEnd bool) {
 	_, _ = io.CopyBuffer(io.Discard, from, buffer)
 }
 
-// copyOut copies until the end of the file, or, after its deadline, what is in
-// it by then. A reader that has gone does not stop the process.
-func copyOut(to io.Writer, from *os.File) {
-	array := buffers.Get().(*[copyBuffer]byte)
-	defer buffers.Put(array)
-	buffer := array[:]
-	for {
-		n, err := from.Read(buffer)
-		if n > 0 {
-			if _, werr := to.Write(buffer[:n]); werr != nil {
-				to = io.Discard
-			}
-		}
-		if err == nil {
-			continue
-		}
-		if os.IsTimeout(err) {
-			_ = from.SetReadDeadline(time.Time{})
-			copyRest(to, from, buffer)
-		}
-		return
-	}
-}
-
-// copyRest copies what can be read at once, and no more than there was when it
-// began: another process may go on writing for ever.
-func copyRest(to io.Writer, from *os.File, buffer []byte) {
-	raw, err := from.SyscallConn()
-	if err != nil {
-		return
-	}
-	rest := -1
-	for rest != 0 {
-		var n int
-		err := raw.Read(func(fd uintptr) bool {
-			if rest < 0 {
-				if rest, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ); rest <= 0 {
-					rest = 0
-					return true
-				}
-			}
-			n, _ = unix.Read(int(fd), buffer[:min(rest, len(buffer))])
-			return true
-		})
-		if err != nil || n <= 0 {
-			return
-		}
-		rest -= n
-		if _, err := to.Write(buffer[:n]); err != nil {
-			return
-		}
-	}
-}
-
 // finish is called when the process has ended. It returns when all that the
-// process wrote is in the streams. Other processes that hold its descriptors do
-// not keep it, unless they have ended too: then the end of the file is certain.
-func (s *stdio) finish(allEnded bool) {
+// process wrote is in the streams, with the number of bytes in each. Other
+// processes that hold a pipe do not keep it: what they write is copied on for
+// as long as someone reads it. When they have all ended, the end of the file
+// is certain and comes first. A terminal ends with its process.
+func (s *stdio) finish(allEnded bool) (written [3]int64) {
 	close(s.ended)
-	for _, fd := range []int{1, 2} {
-		if f := s.ours[fd]; f != nil && !allEnded {
-			_ = f.SetReadDeadline(time.Now().Add(s.drain))
-		}
+	for _, o := range s.outputs {
+		o.expectEnd(allEnded, s.drain)
 	}
-	s.outputs.Wait()
-	for _, f := range s.ours {
-		_ = f.Close()
+	for fd, o := range s.outputs {
+		<-o.settled
+		written[fd] = o.written
 	}
-	closeAll(s.streams)
+	if s.terminal {
+		_ = s.ours[1].Close()
+	} else if in := s.ours[0]; in != nil {
+		_ = in.Close()
+	}
+	if in := s.streams[0]; in != nil {
+		_ = in.Close()
+	}
+	return written
 }
 
 // resize sets the terminal's size.

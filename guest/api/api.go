@@ -12,7 +12,8 @@
 //     down at any time after Started.
 //   - KindStdio, opened by the supervisor before the process's own stream, one
 //     for each descriptor that is not to be /dev/null. Raw bytes after Open.
-//     Half-close is end of file. With a terminal there is no stderr stream.
+//     Half-close is end of file; the supervisor's, of an output, says that its
+//     reader has gone. With a terminal there is no stderr stream.
 //   - KindDNS, opened by the guest: raw DNS messages, each prefixed with its
 //     length as two bytes in network order (RFC 1035, 4.2.2), in both
 //     directions.
@@ -192,10 +193,14 @@ type Failed struct {
 }
 
 // Exited is sent after the last byte of the process's output has been written
-// to its streams.
+// to its streams. A stream ends with its pipe: later, when another process
+// holds that too. With a terminal, and after the entrypoint's end, none does.
 type Exited struct {
 	Code   int `json:"code"`             // 128+Signal when a signal ended it
 	Signal int `json:"signal,omitempty"` // Linux signal number
+	// Output counts the bytes in each descriptor's stream that were written
+	// until the process ended.
+	Output [3]int64 `json:"output,omitzero"`
 }
 
 // ProcessControl is a supervisor's message on a process stream. Zero fields

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,6 +25,8 @@ type ExecOptions struct {
 	Process specs.Process
 	// RuncArgs are runc's options (--detach, --pid-file, ...) without --process.
 	RuncArgs []string
+	// IgnorePaused waits for a paused container to be resumed.
+	IgnorePaused bool
 	// Console says that runc sends the terminal to a console socket. Else it
 	// shows it on our own, which converts line ends.
 	Console bool
@@ -65,9 +68,12 @@ func (r *Runtime) startProcess(ctx context.Context, o ExecOptions) (token string
 	limit := time.Duration(p.Agent.BootTimeoutSeconds) * time.Second
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	conn, err := control.Dial(ctx, r.StateDir(o.ID), func() bool { return r.running(ctx, o.ID) })
+	if err := r.awaitEntrypoint(ctx, o); err != nil {
+		return "", err
+	}
+	conn, err := r.dial(ctx, o.ID)
 	if err != nil {
-		return "", fmt.Errorf("cannot exec in container %s: %w", o.ID, err)
+		return "", err
 	}
 	defer conn.Close()
 	reply, err := control.Call(ctx, conn, control.Request{Exec: &control.Exec{
@@ -80,6 +86,45 @@ func (r *Runtime) startProcess(ctx context.Context, o ExecOptions) (token string
 		return "", &ProcessError{*reply.Failed}
 	}
 	return reply.Token, nil
+}
+
+func (r *Runtime) dial(ctx context.Context, id string) (*net.UnixConn, error) {
+	conn, err := control.Dial(ctx, r.StateDir(id), func() bool { return r.running(ctx, id) })
+	if err != nil {
+		return nil, fmt.Errorf("cannot exec in container %s: %w", id, err)
+	}
+	return conn, nil
+}
+
+// pausedCheck is how long a supervisor may be silent until it is worth asking
+// runc why.
+const pausedCheck = time.Second
+
+// awaitEntrypoint waits until a process can be started. A paused container's
+// supervisor answers nothing, and would obey an order when it is resumed, so
+// that this comes before the order.
+func (r *Runtime) awaitEntrypoint(ctx context.Context, o ExecOptions) error {
+	conn, err := r.dial(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		// An error is the order's to tell: it gets the reason with it.
+		_, _ = control.Call(ctx, conn, control.Request{Await: true})
+	}()
+	for {
+		select {
+		case <-answered:
+			return nil
+		case <-time.After(pausedCheck):
+		}
+		if !o.IgnorePaused && r.status(ctx, o.ID) == "paused" {
+			return errors.New("cannot exec in a paused container (use --ignore-paused to override)") // runc's words
+		}
+	}
 }
 
 // writeRelay writes the process.json of the relay, which keeps only the

@@ -49,16 +49,17 @@ func (r *Runtime) askSignal(ctx context.Context, id string, number int) error {
 	return err
 }
 
-// parseSignal reads a signal's number or its name, with or without SIG, in
-// either case; real-time signals as RTMIN+n and RTMAX-n.
+// parseSignal reads a signal's number (0 only asks whether it could be sent) or
+// its name, with or without SIG, in either case; real-time signals as RTMIN+n
+// and RTMAX-n.
 func parseSignal(s string) (int, error) {
 	if s == "" {
 		return int(unix.SIGTERM), nil
 	}
 	const rtMin, rtMax = 34, 64 // as glibc counts: the first two are its own
 	if n, err := strconv.Atoi(s); err == nil {
-		if n < 1 || n > rtMax {
-			return 0, fmt.Errorf("signal %d is not between 1 and %d", n, rtMax)
+		if n < 0 || n > rtMax {
+			return 0, fmt.Errorf("signal %d is not between 0 and %d", n, rtMax)
 		}
 		return n, nil
 	}

@@ -23,6 +23,9 @@ func runtimeWith(t *testing.T, p *plan.Plan) *Runtime {
 	r := &Runtime{Root: filepath.Join(t.TempDir(), "root"), RunDir: t.TempDir()}
 	data, err := plan.Encode(p)
 	if err == nil {
+		if err = os.MkdirAll(r.StateDir("c"), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		err = writeState(r.StateDir("c"), map[string][]byte{supervisor.PlanFile: data})
 	}
 	if err != nil {
@@ -57,14 +60,14 @@ func TestCheckID(t *testing.T) {
 
 func TestParseSignal(t *testing.T) {
 	for in, want := range map[string]int{
-		"": 15, "9": 9, "64": 64, "TERM": 15, "SIGTERM": 15, "sigusr1": 10, "winch": 28,
+		"": 15, "0": 0, "9": 9, "64": 64, "TERM": 15, "SIGTERM": 15, "sigusr1": 10, "winch": 28,
 		"RTMIN": 34, "SIGRTMIN+3": 37, "rtmax": 64, "RTMAX-14": 50,
 	} {
 		if got, err := parseSignal(in); err != nil || got != want {
 			t.Errorf("parseSignal(%q) = %d, %v; want %d", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"0", "-1", "65", "NONSENSE", "SIG", "RTMIN-1", "RTMAX+1", "RTMIN+31", "RTMIN+x", " TERM"} {
+	for _, in := range []string{"-1", "65", "NONSENSE", "SIG", "RTMIN-1", "RTMAX+1", "RTMIN+31", "RTMIN+x", " TERM"} {
 		if got, err := parseSignal(in); err == nil {
 			t.Errorf("parseSignal(%q) = %d, want an error", in, got)
 		}
@@ -118,10 +121,12 @@ func TestStateFoldersComeAndGo(t *testing.T) {
 		wg.Go(func() {
 			id := fmt.Sprintf("c%d", i)
 			for range 200 {
-				if err := makeStateDir(r.StateDir(id)); err != nil {
-					t.Errorf("make: %v", err)
+				release, err := r.claimState(id)
+				if err != nil {
+					t.Errorf("claim: %v", err)
 					return
 				}
+				release()
 				if err := r.removeState(id); err != nil {
 					t.Errorf("remove: %v", err)
 					return
@@ -135,20 +140,34 @@ func TestStateFoldersComeAndGo(t *testing.T) {
 	}
 }
 
-func TestWriteStateBeginsAnew(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state", "c")
-	if err := writeState(dir, map[string][]byte{"left": nil}); err != nil {
+func TestClaimState(t *testing.T) {
+	r := &Runtime{Root: t.TempDir(), RunDir: t.TempDir()}
+	release, err := r.claimState("c")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeState(dir, map[string][]byte{"new": []byte("x")}); err != nil {
+	if err := writeState(r.StateDir("c"), map[string][]byte{"file": nil}); err != nil {
 		t.Fatal(err)
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 || entries[0].Name() != "new" {
-		t.Errorf("entries %v, %v; want the new one alone", entries, err)
+	if _, err := r.claimState("c"); err == nil || err.Error() != "container with id exists: c" {
+		t.Errorf("while another makes it: %v", err)
 	}
-	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("%v, %v; want a folder for its owner alone", info.Mode(), err)
+	release()
+	if release, err = r.claimState("c"); err != nil {
+		t.Fatalf("after a crash: %v", err)
+	}
+	release()
+	if entries, err := os.ReadDir(r.StateDir("c")); err != nil || len(entries) != 0 {
+		t.Errorf("after a crash there is %v, %v", entries, err)
+	}
+	if info, err := os.Stat(r.StateDir("c")); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder is %v, %v; want it for root alone", info, err)
+	}
+	if err := os.Mkdir(filepath.Join(r.Root, "c"), 0o700); err != nil { // as runc does
+		t.Fatal(err)
+	}
+	if _, err := r.claimState("c"); err == nil || err.Error() != "container with id exists: c" {
+		t.Errorf("one that runc knows: %v", err)
 	}
 }
 

@@ -4,14 +4,13 @@ package oci
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -80,12 +79,6 @@ func FindRunc(asked string) (string, error) {
 		strings.Join(runcNames, ", "), systemPath)
 }
 
-// StateDir is the folder of container id's state.
-func (r *Runtime) StateDir(id string) string {
-	sum := sha256.Sum256([]byte(r.Root))
-	return filepath.Join(r.RunDir, "state", hex.EncodeToString(sum[:4]), id)
-}
-
 // checkID refuses ids that would name another folder. runc checks the rest.
 func checkID(id string) error {
 	if id == "" || id == "." || id == ".." || strings.ContainsRune(id, '/') {
@@ -110,7 +103,16 @@ func (e *RuncError) Error() string { return fmt.Sprintf("runc failed with exit c
 // runRunc runs the runtime below and waits. Descriptors that the caller of
 // ours passes beyond stdio (--preserve-fds, LISTEN_FDS) are not passed on.
 func (r *Runtime) runRunc(ctx context.Context, args ...string) error {
-	if err := r.runc(ctx, args...).Run(); err != nil {
+	cmd := r.runc(ctx, args...)
+	signals := catchSignals()
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return runError(r.Runc, err)
+	}
+	ended := make(chan struct{})
+	defer close(ended)
+	go forwardSignals(cmd.Process, signals, ended)
+	if err := cmd.Wait(); err != nil {
 		return runError(r.Runc, err)
 	}
 	return nil
@@ -149,17 +151,6 @@ func (r *Runtime) Delete(ctx context.Context, id string, args []string) error {
 	return err
 }
 
-// removeState removes the container's state folder, and the folder of its
-// root when that was the last one.
-func (r *Runtime) removeState(id string) error {
-	dir := r.StateDir(id)
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("remove the container's state: %w", err)
-	}
-	_ = os.Remove(filepath.Dir(dir)) // fails while there are others
-	return nil
-}
-
 // State prints runc's state of the container with the bundle that the caller
 // knows, not our copy of it.
 func (r *Runtime) State(ctx context.Context, id string) error {
@@ -189,12 +180,18 @@ func (r *Runtime) State(ctx context.Context, id string) error {
 // running says whether runc knows the container as one whose supervisor runs,
 // or may come to run.
 func (r *Runtime) running(ctx context.Context, id string) bool {
+	status := r.status(ctx, id)
+	return status == specs.StateRunning || status == specs.StateCreated
+}
+
+// status is runc's word for the container's state; empty when it knows none.
+func (r *Runtime) status(ctx context.Context, id string) specs.ContainerState {
 	cmd := r.runc(ctx, "state", id)
 	cmd.Stdout, cmd.Stderr = nil, nil
 	out, err := cmd.Output()
 	var state specs.State
 	if err != nil || json.Unmarshal(out, &state) != nil {
-		return false
+		return ""
 	}
-	return state.Status == specs.StateRunning || state.Status == specs.StateCreated
+	return state.Status
 }

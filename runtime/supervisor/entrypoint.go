@@ -151,7 +151,7 @@ func (s *Supervisor) runEntrypoint(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	select {
-	case <-output:
+	case <-output.ended():
 	case <-ctx.Done(): // whoever reads our output may never go on
 		return 0, context.Cause(ctx)
 	}

@@ -139,23 +139,28 @@ func (s *Supervisor) execProcess(ctx context.Context, req *control.Exec) control
 
 // relay connects the descriptors that come over conn to a waiting process, and
 // conn to its control. When conn closes before the process ends, the process
-// is killed, as it would be had the relay been the process.
+// is killed, as it would be had the relay been the process. What others of its
+// processes write afterwards still goes to the descriptors.
 func (s *Supervisor) relay(conn *net.UnixConn, token string) error {
 	files, err := control.ReceiveFiles(conn, 3)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for _, f := range files {
-			f.Close()
-		}
-	}()
 	p := s.execs.take(token)
 	if p == nil {
+		closeFiles(files)
 		return errors.New("no process waits under this token")
 	}
-	defer p.close()
 	output := p.attach(files[0], files[1], files[2])
+	defer func() {
+		files[0].Close()
+		p.stdio[0].Close()
+		p.stream.Close()
+		go func() {
+			output.awaitEnd()
+			closeFiles(files[1:])
+		}()
+	}()
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -172,11 +177,16 @@ func (s *Supervisor) relay(conn *net.UnixConn, token string) error {
 		if !ok {
 			return errGuestGone
 		}
-		<-output
+		output.await(exited.Output)
 		return api.Write(conn, api.ProcessEvent{Exited: &exited})
 	case <-gone:
-		p.abandon()
-		return nil
+		return p.control(api.ProcessControl{Signal: int(syscall.SIGKILL)})
+	}
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close()
 	}
 }
 

@@ -49,7 +49,7 @@ func execIn(t *testing.T, g *guest, request api.Process, stdin string) *started 
 	}
 	t.Cleanup(p.close)
 	s := &started{process: p}
-	s.written = p.attach(strings.NewReader(stdin), &s.out, &s.err)
+	s.written = p.attach(strings.NewReader(stdin), &s.out, &s.err).ended()
 	return s
 }
 
@@ -88,7 +88,7 @@ func TestProcessesInTheGuest(t *testing.T) {
 
 	t.Run("streams and code", func(t *testing.T) {
 		p := execIn(t, g, api.Process{Spec: shell("cat; echo e >&2; exit 7")}, strings.Repeat("0123456789abcde\n", 1<<14))
-		if diff := cmp.Diff(api.Exited{Code: 7}, p.end(t)); diff != "" {
+		if diff := cmp.Diff(api.Exited{Code: 7, Output: [3]int64{1: 16 << 14, 2: 2}}, p.end(t)); diff != "" {
 			t.Errorf("end (-want +got):\n%s", diff)
 		}
 		if out := p.out.String(); len(out) != 16<<14 || p.err.String() != "e\n" {

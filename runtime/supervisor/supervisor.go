@@ -166,6 +166,11 @@ func (s *Supervisor) bootConfig() api.Boot {
 		Routes:     s.network.routes,
 		DNSRelay:   s.network.dnsRelay,
 	}
+	if boot.Hostname == "" {
+		// The container's own name is that of the UTS namespace that it joined.
+		// Uname cannot fail.
+		boot.Hostname, _ = os.Hostname()
+	}
 	for _, m := range g.Mounts {
 		boot.Mounts = append(boot.Mounts, api.Mount(m))
 	}
