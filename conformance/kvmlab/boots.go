@@ -20,9 +20,9 @@ const maxBoots = 3
 // runLab has the lab run the job with the output going to standard output, and
 // returns its report. It leaves the consoles in the results.
 //
-// QEMU's emulation of AMD's virtualisation now and then delivers an interrupt
-// that the processor would hold back until the host's registers are loaded, and
-// the lab's kernel panics. What has not ended by then runs again in a new lab.
+// The lab's kernel may panic through no fault of the tests: one was seen to take
+// an interrupt right behind VMRUN, with its guest's registers still loaded, which
+// a processor holds back. What has not ended by then runs again in a new lab.
 func (w *work) runLab(ctx context.Context, o options, job lab.Job) (report lab.Report, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("the lab took longer than %s", o.limit))
 	defer cancel()
