@@ -100,7 +100,8 @@ func TestBadInput(t *testing.T) {
 				return []string{path}
 			},
 		},
-		"too little memory": {runtime: "runcvm", options: []string{"--memory", "6m"}, words: []string{"memory"}},
+		"network of the host": {runtime: "runcvm", options: []string{"--network", "host"}, words: []string{"Host network not supported", "publish ports"}},
+		"too little memory":   {runtime: "runcvm", options: []string{"--memory", "6m"}, words: []string{"memory"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := alone(t)

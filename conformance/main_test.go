@@ -91,6 +91,7 @@ func startSuite(ctx context.Context) error {
 		"runcvm-profiles": harness.Installed("--profiles-dir=" + suite.profiles),
 		"runcvm-nokernel": harness.Installed().Without(filepath.Join(harness.Prefix(), "kernels")),
 		"runcvm-notun":    harness.Installed().Without("/dev/net"),
+		"runcvm-suite":    harness.Installed("--prefix=" + otherPrefix()),
 	})
 	if err != nil {
 		return err

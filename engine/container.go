@@ -11,10 +11,10 @@ import (
 
 // capabilities are what the supervisor and its children use: taps and tc
 // (NET_ADMIN), file access in the name of the guest's users by virtiofsd (the
-// file and identity ones, MKNOD, SETFCAP; SYS_ADMIN for trusted attributes,
-// SYS_CHROOT for its sandbox, SETPCAP to give up the others), KILL for the
-// children. runc refuses a container with one that the host itself lacks, so
-// that none is listed just in case.
+// file and identity ones, MKNOD, SETFCAP; SYS_CHROOT for its sandbox, SETPCAP to
+// give up the others), KILL for the children. Not SYS_ADMIN, which trusted
+// attributes would need. runc refuses a container with one that the host itself
+// lacks, so that none is listed just in case.
 var capabilities = []string{
 	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID",
 	"CAP_KILL", "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP",

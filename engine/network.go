@@ -25,7 +25,7 @@ func (c *compiler) compileNetwork() {
 	c.plan.Network.Mode = "tc"
 	namespace := c.namespace(specs.NetworkNamespace)
 	switch {
-	case namespace == nil:
+	case namespace == nil, c.facts.Bundle.HostNetwork:
 		c.diags.Errorf("Host network not supported",
 			"The container has no network namespace of its own (docker run --network host), and a machine cannot share the host's network stack. Use another network and publish ports with -p, or set network.mode = \"none\" in a profile.")
 	case strings.HasPrefix(namespace.Path, "/proc/"):

@@ -7,48 +7,50 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"slices"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/runcvm/runcvm/engine"
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/engine/qemu"
+	"github.com/runcvm/runcvm/internal/testkit"
+	"github.com/runcvm/runcvm/runtime/install"
 )
 
-// requireProgram skips the test where a program is missing, and fails it where
-// RUNCVM_REQUIRE lists the capability.
-func requireProgram(t *testing.T, capability, path string) {
-	t.Helper()
-	if _, err := exec.LookPath(path); err == nil {
-		return
-	}
-	if slices.Contains(strings.Split(os.Getenv("RUNCVM_REQUIRE"), ","), capability) {
-		t.Fatalf("RUNCVM_REQUIRE lists %q, but %s is not there", capability, path)
-	}
-	t.Skipf("requires %s: %s is not there", capability, path)
-}
-
-// TestProgramsAcceptArguments starts the installed virtiofsd and QEMU with a
-// plan's arguments, the paths within the tool root replaced, and ends them by
-// QMP.
+// TestProgramsAcceptArguments starts virtiofsd and QEMU of the installed tool
+// root, as the supervisor does, with a plan's arguments but its kernel, and ends
+// them by QMP.
 func TestProgramsAcceptArguments(t *testing.T) {
-	requireProgram(t, "qemu", plan.QEMUPath)
-	const virtiofsd = "/usr/lib/qemu/virtiofsd"
-	requireProgram(t, "qemu", virtiofsd)
-	if os.Geteuid() != 0 {
-		t.Skip("requires root: virtiofsd changes its root directory")
+	testkit.Require(t, testkit.Root, testkit.Install, testkit.NetNS, testkit.Tun)
+	tools, err := install.ReadTools(filepath.Join(testkit.InstalledPrefix(), install.ToolRoot))
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, firmware := range []string{"seabios", "qboot"} {
 		t.Run(firmware, func(t *testing.T) {
-			p := compilePlan(t, fmt.Sprintf("profile \"default\" {\n firmware {\n type = %q\n }\n}\n", firmware))
-			acceptArguments(t, p)
+			spec, facts := dockerSpec(t), hostFacts(t)
+			facts.Tools = tools
+			profile := fmt.Sprintf("profile \"default\" {\n firmware {\n type = %q\n }\n}\n", firmware)
+			p, diags := engine.Compile(resolve(t, profile, spec, facts), spec, facts)
+			if err := diags.Err(); err != nil {
+				t.Fatal(err)
+			}
+			acceptArguments(t, tools.Root, p)
 		})
 	}
 }
 
-func acceptArguments(t *testing.T, p *plan.Plan) {
+// inToolRoot is a command line that runs argv with root as its root, which is a
+// mount as in a container, and a /proc of its own in it.
+func inToolRoot(root string, argv []string) []string {
+	const script = `mount --rbind "$0" "$0" && mount -t proc proc "$0/proc" && exec chroot "$0" "$@"`
+	return append([]string{"unshare", "--mount", "sh", "-c", script, root}, argv...)
+}
+
+func acceptArguments(t *testing.T, root string, p *plan.Plan) {
 	t.Helper()
 	share, err := net.Listen("unix", t.TempDir()+"/share")
 	if err != nil {
@@ -60,9 +62,7 @@ func acceptArguments(t *testing.T, p *plan.Plan) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	argv := slices.Clone(p.Processes["virtiofsd"].Argv)
-	argv[slices.Index(argv, "source="+plan.ShareMount)] = "source=" + t.TempDir()
-	startProgram(t, argv, []*os.File{listener})
+	server := startProgram(t, "virtiofsd", inToolRoot(root, p.Processes["virtiofsd"].Argv), []*os.File{listener})
 
 	connection, err := net.Dial("unix", share.Addr().String())
 	if err != nil {
@@ -77,10 +77,10 @@ func acceptArguments(t *testing.T, p *plan.Plan) {
 	qmp, qmpPeer := socketPair(t)
 	_, consolePeer := socketPair(t)
 	_, agentPeer := socketPair(t)
-	argv = append(withoutKernel(p.Processes["qemu"].Argv), "-S")
+	argv := append(withoutKernel(p.Processes["qemu"].Argv), "-S")
 	argv = append(argv, qemu.NIC(0, "02:42:ac:11:00:02", plan.FDFirstNIC, 1500)...)
 	tap := openTap(t)
-	exited := startProgram(t, argv, []*os.File{qmpPeer, consolePeer, agentPeer, shareFD, tap})
+	machine := startProgram(t, "QEMU", inToolRoot(root, argv), []*os.File{qmpPeer, consolePeer, agentPeer, shareFD, tap})
 	for _, f := range []*os.File{qmpPeer, consolePeer, agentPeer, tap} {
 		f.Close()
 	}
@@ -100,7 +100,7 @@ func acceptArguments(t *testing.T, p *plan.Plan) {
 				return
 			}
 		}
-		t.Fatalf("QEMU did not say %s; it ended: %v", want, <-exited)
+		t.Fatalf("QEMU did not say %s; %s; %s", want, server.state(), machine.state())
 	}
 	expect(`"QMP"`)
 	fmt.Fprintln(conn, `{"execute":"qmp_capabilities"}`)
@@ -108,8 +108,9 @@ func acceptArguments(t *testing.T, p *plan.Plan) {
 	fmt.Fprintln(conn, `{"execute":"query-status"}`)
 	expect(`"prelaunch"`)
 	fmt.Fprintln(conn, `{"execute":"quit"}`)
-	if err := <-exited; err != nil {
-		t.Errorf("qemu: %v", err)
+	<-machine.ended
+	if machine.err != nil {
+		t.Error(machine.state())
 	}
 }
 
@@ -126,31 +127,44 @@ func withoutKernel(argv []string) []string {
 	return out
 }
 
+// child is a program that a test runs.
+type child struct {
+	name   string
+	output bytes.Buffer
+	ended  chan struct{} // closed when it has ended
+	err    error         // how it ended, once it has
+}
+
+// state says how the program is doing, for messages.
+func (c *child) state() string {
+	select {
+	case <-c.ended:
+		return fmt.Sprintf("%s ended (%v): %s", c.name, c.err, c.output.String())
+	default:
+		return c.name + " runs"
+	}
+}
+
 // startProgram runs a program with files as its descriptors from 3 on until the
-// test ends. The channel gives its end, with what it printed.
-func startProgram(t *testing.T, argv []string, files []*os.File) <-chan error {
+// test ends.
+func startProgram(t *testing.T, name string, argv []string, files []*os.File) *child {
 	t.Helper()
+	c := &child{name: name, ended: make(chan struct{})}
 	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 	cmd.ExtraFiles = files
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Stdout, cmd.Stderr = &c.output, &c.output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	exited := make(chan error, 1)
-	ended := make(chan struct{})
 	go func() {
-		defer close(ended)
-		if err := cmd.Wait(); err != nil {
-			exited <- fmt.Errorf("%s: %w\n%s", argv[0], err, output.String())
-		}
-		close(exited)
+		defer close(c.ended)
+		c.err = cmd.Wait()
 	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		<-ended
+		<-c.ended
 	})
-	return exited
+	return c
 }
 
 func socketPair(t *testing.T) (ours, theirs *os.File) {

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/google/renameio/v2"
+
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/internal/treeswap"
 )
@@ -132,8 +133,8 @@ func (o ImportOptions) digest(s source) (string, error) {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil)), err
 }
 
-// walkFiles calls f for each regular file, in order. The links "build" and "source" to
-// kernel headers, which packages have, lead nowhere here.
+// walkFiles calls f for each regular file, in order. The links "build" and
+// "source" to kernel headers, which packages have, lead nowhere here.
 func walkFiles(dir string, f func(name string, d fs.DirEntry) error) error {
 	return fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {

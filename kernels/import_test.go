@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/internal/testkit"
 )
 
 func options(t *testing.T, version string) ImportOptions {
@@ -142,9 +143,7 @@ func TestImportRunsDepmod(t *testing.T) {
 		t.Errorf("error %v, want one with the command's words", err)
 	}
 	o.Depmod = nil
-	if _, err := exec.LookPath("depmod"); err != nil {
-		t.Skip("requires depmod (package kmod)")
-	}
+	testkit.Require(t, testkit.Program("depmod"))
 	// The files are no modules, so that depmod finds no dependencies, but runs.
 	if _, err := Import(t.Context(), o); err != nil {
 		var missing *MissingModuleError

@@ -37,15 +37,12 @@ type Attribute struct {
 	// Type follows from the key's Go type.
 	Type Type
 
-	index  int // in table
-	choice []string
+	index  int      // in table
+	choice []string // the values of an attribute that is a choice, else nil
 }
 
 // Path is the attribute's name in messages and in a plan: "machine.cpus".
 func (a *Attribute) Path() string { return a.Block + "." + a.Name }
-
-// Choices lists the values of an attribute that is a choice, else nil.
-func (a *Attribute) Choices() []string { return a.choice }
 
 // value lists the Go types of attributes.
 type value interface {

@@ -52,9 +52,6 @@ type Scope struct {
 // NewScope returns the scope that has v.
 func NewScope(v Variables) *Scope { return &Scope{variables: v} }
 
-// Variables returns what the scope was made from.
-func (s *Scope) Variables() Variables { return s.variables }
-
 // evalContext converts the variables when the first expression needs them.
 func (s *Scope) evalContext() *hcl.EvalContext {
 	s.once.Do(func() {

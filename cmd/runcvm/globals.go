@@ -19,16 +19,14 @@ import (
 // globals are the options that stand before the verb: runc's, which are handed
 // on, and our own.
 type globals struct {
-	set *pflag.FlagSet
+	set *pflag.FlagSet // all of them
+	own *pflag.FlagSet // those that runc does not know
 
 	root, log, logFormat string
 	runtime              string
 	prefix, profilesDir  string
 	runDir               string
 }
-
-// ownGlobals are the options that runc does not know.
-var ownGlobals = map[string]bool{"runtime": true, "prefix": true, "profiles-dir": true, "run-dir": true}
 
 func (g *globals) flags(c *cobra.Command) {
 	f := c.PersistentFlags()
@@ -42,20 +40,22 @@ func (g *globals) flags(c *cobra.Command) {
 	f.String("rootless", "auto", "")
 	_ = f.MarkHidden("criu")
 	_ = f.MarkHidden("rootless")
-	f.StringVar(&g.runtime, "runtime", "", "OCI runtime below this one: a name or a `PATH` (default: runc in $PATH)")
-	f.StringVar(&g.prefix, "prefix", oci.DefaultPrefix, "`DIR` that RunCVM is installed in")
-	f.StringVar(&g.profilesDir, "profiles-dir", oci.DefaultProfilesDir, "`DIR` of this host's profiles")
-	f.StringVar(&g.runDir, "run-dir", oci.DefaultRunDir, "`DIR` of the running containers' state")
+	g.own = pflag.NewFlagSet("runcvm", pflag.ContinueOnError)
+	g.own.StringVar(&g.runtime, "runtime", "", "OCI runtime below this one: a name or a `PATH` (default: runc in $PATH)")
+	g.own.StringVar(&g.prefix, "prefix", oci.DefaultPrefix, "`DIR` that RunCVM is installed in")
+	g.own.StringVar(&g.profilesDir, "profiles-dir", oci.DefaultProfilesDir, "`DIR` of this host's profiles")
+	g.own.StringVar(&g.runDir, "run-dir", oci.DefaultRunDir, "`DIR` of the running containers' state")
+	f.AddFlagSet(g.own)
 }
 
 // takesValue says whether arg is a global option, in either dash form, whose
 // value is the next argument.
-func takesValue(arg string) bool {
-	switch strings.TrimLeft(arg, "-") {
-	case "root", "log", "log-format", "criu", "rootless", "runtime", "prefix", "profiles-dir", "run-dir":
-		return strings.HasPrefix(arg, "-")
+func (g *globals) takesValue(arg string) bool {
+	if !strings.HasPrefix(arg, "-") {
+		return false
 	}
-	return false
+	f := g.set.Lookup(strings.TrimLeft(arg, "-"))
+	return f != nil && f.NoOptDefVal == ""
 }
 
 // runcArgs are the global options for runc, as they were given.
@@ -63,7 +63,7 @@ func (g *globals) runcArgs() []string {
 	var args []string
 	// Visit would see nothing: cobra parses into a set that shares the flags.
 	g.set.VisitAll(func(f *pflag.Flag) {
-		if f.Changed && !ownGlobals[f.Name] && f.Name != "help" && f.Name != "version" {
+		if f.Changed && g.own.Lookup(f.Name) == nil {
 			args = append(args, "--"+f.Name+"="+f.Value.String())
 		}
 	})

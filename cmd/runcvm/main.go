@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/runcvm/runcvm/internal/diag"
 	"github.com/runcvm/runcvm/runtime/oci"
 )
 
@@ -32,7 +33,7 @@ func main() {
 func run(args []string) int {
 	g := &globals{}
 	root := newRoot(g)
-	root.SetArgs(doubleDashes(args))
+	root.SetArgs(g.doubleDashes(args))
 	err := root.ExecuteContext(context.Background())
 	var code exitCode
 	var runc *oci.RuncError
@@ -56,14 +57,14 @@ func newRoot(g *globals) *cobra.Command {
 		TraverseChildren: true, // global options stand before the verb, as runc has them
 		SilenceErrors:    true,
 		SilenceUsage:     true,
-		// Else a verb that is not there, such as checkpoint, would show the help
-		// and succeed.
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("there is no command %q; \"runcvm help\" lists them", args[0])
-			}
+	}
+	// Else a verb that is not there, such as checkpoint, would show the help and
+	// succeed.
+	root.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
 			return c.Help()
-		},
+		}
+		return unknownCommand(c, args[0])
 	}
 	root.SetVersionTemplate("runcvm version {{.Version}}\nspec: 1.2.0\n")
 	g.flags(root)
@@ -87,13 +88,23 @@ func newRoot(g *globals) *cobra.Command {
 	return root
 }
 
+func unknownCommand(root *cobra.Command, name string) error {
+	var names []string
+	for _, c := range root.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
+	}
+	return fmt.Errorf(`unknown command %q: "runcvm --help" lists the commands%s`, name, diag.DidYouMean(name, names))
+}
+
 // doubleDashes turns the single-dash form of long global options, which runc's
 // callers may use, into the double-dash form. It stops at the verb.
-func doubleDashes(args []string) []string {
+func (g *globals) doubleDashes(args []string) []string {
 	out := append([]string{}, args...)
 	for i, a := range out {
 		if !strings.HasPrefix(a, "-") || a == "-" || a == "--" {
-			if i == 0 || !takesValue(out[i-1]) {
+			if i == 0 || !g.takesValue(out[i-1]) {
 				break
 			}
 			continue

@@ -23,7 +23,7 @@ func uninstallCommand(g *globals) *cobra.Command {
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		ctx, cancel := interruptible(c.Context())
 		defer cancel()
-		o.Prefix = g.prefix
+		o.Prefix, o.RunDir = g.prefix, g.runDir
 		return install.Uninstall(ctx, o, os.Stdout)
 	}
 	return c

@@ -50,7 +50,12 @@ type Engine struct {
 	NetNS   string // name of the network namespace: the "host" of its containers
 
 	containerd, dockerd *child
+	keyIsOurs           bool // dockerKey was not there before
 }
+
+// dockerKey is an identity that dockerd up to 24 makes wherever it runs; the
+// option for another path is unknown to those after.
+const dockerKey = "/etc/docker/key.json"
 
 const scratchPattern = "runcvm-conformance-"
 
@@ -145,6 +150,8 @@ func (e *Engine) startDockerd(ctx context.Context, runtimes map[string]Runtime) 
 	if err := os.WriteFile(e.path("daemon.json"), config, 0o600); err != nil {
 		return err
 	}
+	_, err = os.Lstat(dockerKey)
+	e.keyIsOurs = errors.Is(err, os.ErrNotExist)
 	e.dockerd, err = startChild(e.path("dockerd.log"),
 		"nsenter", "--net=/run/netns/"+e.NetNS, "--",
 		"dockerd", "--config-file", e.path("daemon.json"),
@@ -187,6 +194,11 @@ func (e *Engine) Stop() error {
 			errs = append(errs, c.stop(30*time.Second))
 		}
 	}
+	if e.keyIsOurs {
+		if err := os.Remove(dockerKey); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
 	errs = append(errs, remove(e.Scratch, e.NetNS), os.RemoveAll(RunDir()))
 	return errors.Join(errs...)
 }
@@ -204,10 +216,23 @@ func remove(scratch, netns string) error {
 	if _, err := os.Stat("/run/netns/" + netns); err == nil {
 		errs = append(errs, command(context.Background(), "ip", "netns", "del", netns))
 	}
-	for _, dir := range cgroupDirs("/" + filepath.Base(scratch)) {
-		_ = os.Remove(dir) // busy ones show up as processes left behind
-	}
+	removeCgroups("/" + filepath.Base(scratch))
 	return errors.Join(append(errs, os.RemoveAll(scratch))...)
+}
+
+// removeCgroups removes a cgroup and those below it, in every hierarchy. One whose
+// last process is just ending is busy a little longer; one that stays so shows
+// up as processes left behind.
+func removeCgroups(name string) {
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		dirs := append(cgroupDirs(name+"/*"), cgroupDirs(name)...)
+		if len(dirs) == 0 {
+			return
+		}
+		for _, dir := range dirs {
+			_ = os.Remove(dir)
+		}
+	}
 }
 
 // sweep removes what earlier test processes left that were killed.

@@ -30,6 +30,9 @@ func (e *Engine) Snapshot() (Snapshot, error) {
 		s = append(s, links...)
 	}
 	for _, m := range append(mountsBelow(e.Scratch), mountsBelow(RunDir())...) {
+		if m == e.path("docker-run", "netns", "default") {
+			continue // dockerd makes it for the first container of --network host, and keeps it
+		}
 		s = append(s, "mount "+m)
 	}
 	for _, glob := range []string{"/run/netns/*", RunDir() + "/state/*/*"} {
@@ -38,7 +41,9 @@ func (e *Engine) Snapshot() (Snapshot, error) {
 			return nil, err
 		}
 		for _, path := range found {
-			s = append(s, "file "+path)
+			if !strings.HasPrefix(filepath.Base(path), scratchPattern) { // another run's engine
+				s = append(s, "file "+path)
+			}
 		}
 	}
 	for _, dir := range cgroupDirs(e.cgroup() + "/*") {

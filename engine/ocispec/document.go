@@ -1,6 +1,6 @@
-// Package ocispec edits config.json and process.json as typed values of the OCI
-// runtime specification and writes them back with every field that the types do
-// not know, and with every number as it was.
+// Package ocispec reads config.json and process.json as typed values of the OCI
+// runtime specification, and writes an edited config.json back with every field
+// that the types do not know, and with every number as it was.
 package ocispec
 
 import (
@@ -38,28 +38,11 @@ func (d *Document) Marshal() ([]byte, error) {
 	return marshal(d.raw, &original, &d.Spec)
 }
 
-// ProcessDocument is a parsed process.json, as runc exec --process reads it.
-type ProcessDocument struct {
-	Process specs.Process
-	raw     []byte
-}
-
-// ParseProcess reads a process.json. The error names file, line and column.
-func ParseProcess(data []byte, file string) (*ProcessDocument, error) {
-	d := &ProcessDocument{raw: data}
-	if err := decode(data, file, &d.Process); err != nil {
-		return nil, err
-	}
-	return d, nil
-}
-
-// Marshal returns the document with the changes that were made to Process.
-func (d *ProcessDocument) Marshal() ([]byte, error) {
-	var original specs.Process
-	if err := json.Unmarshal(d.raw, &original); err != nil {
-		return nil, fmt.Errorf("decode the original process: %w", err)
-	}
-	return marshal(d.raw, &original, &d.Process)
+// ParseProcess reads a process.json, as runc exec --process takes it. The error
+// names file, line and column.
+func ParseProcess(data []byte, file string) (specs.Process, error) {
+	var process specs.Process
+	return process, decode(data, file, &process)
 }
 
 // decode reports mistakes as diagnostics.

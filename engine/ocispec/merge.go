@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // merge returns raw with what differs between before and after, which are what
@@ -34,10 +35,19 @@ func merge(raw, before, after any) any {
 
 func mergeObjects(raw, before, after map[string]any) map[string]any {
 	out := make(map[string]any, len(raw)+len(after))
-	for key, value := range after {
-		out[key] = merge(raw[key], before[key], value)
+	spellings := make(map[string]int, len(raw))
+	for key := range raw {
+		spellings[fold(key)]++
 	}
-	var names []string // known ones in lower case, made on demand
+	for key, value := range after {
+		original, found := raw[key]
+		if !found || spellings[fold(key)] > 1 {
+			out[key] = value // it was read from another spelling, or from both
+			continue
+		}
+		out[key] = merge(original, before[key], value)
+	}
+	var names []string // known ones, folded, made on demand
 	for key, value := range raw {
 		if _, known := after[key]; known {
 			continue
@@ -50,18 +60,32 @@ func mergeObjects(raw, before, after map[string]any) map[string]any {
 		}
 		// A reader in Go takes "Root" for "root": the odd spelling must not bring
 		// back what was changed.
-		if !slices.Contains(names, strings.ToLower(key)) {
+		if !slices.Contains(names, fold(key)) {
 			out[key] = value
 		}
 	}
 	return out
 }
 
+// fold maps the spellings of a name that encoding/json takes for one to the same
+// string: the smallest of the runes that Unicode's simple folding makes equal.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		for {
+			next := unicode.SimpleFold(r)
+			if next <= r {
+				return next
+			}
+			r = next
+		}
+	}, name)
+}
+
 func foldedKeys(objects ...map[string]any) []string {
 	names := []string{}
 	for _, o := range objects {
 		for key := range o {
-			names = append(names, strings.ToLower(key))
+			names = append(names, fold(key))
 		}
 	}
 	return names

@@ -52,6 +52,9 @@ type Image struct {
 type Bundle struct {
 	RootPath string `json:"root_path"` // absolute
 	StateDir string `json:"state_dir"` // bind-mounted at StateMount
+	// HostNetwork says that the network namespace which config.json names is the
+	// host's own.
+	HostNetwork bool `json:"host_network,omitempty"`
 }
 
 // InstalledKernel is a folder below the prefix's kernels/.

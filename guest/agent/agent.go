@@ -15,8 +15,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/runcvm/runcvm/guest/api"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/api"
 )
 
 // ChildArg is the first argument of this program when it is to be a stage: main

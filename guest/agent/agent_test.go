@@ -10,9 +10,10 @@ import (
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
 	"github.com/runcvm/runcvm/guest/agent/rootfs"
 	"github.com/runcvm/runcvm/guest/api"
-	"golang.org/x/sys/unix"
 )
 
 func TestExitCodes(t *testing.T) {

@@ -7,9 +7,10 @@ import (
 	"io"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
 	"github.com/runcvm/runcvm/guest/agent/rootfs"
 	"github.com/runcvm/runcvm/guest/api"
-	"golang.org/x/sys/unix"
 )
 
 // order is what the agent tells a stage: one of its fields.

@@ -7,8 +7,9 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/runcvm/runcvm/guest/agent/rootfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/agent/rootfs"
 )
 
 // startFirst starts the stage of the container's first process in new PID and

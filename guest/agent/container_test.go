@@ -14,9 +14,10 @@ import (
 
 	"github.com/hashicorp/yamux"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
 	"github.com/runcvm/runcvm/guest/agent/rootfs"
 	"github.com/runcvm/runcvm/guest/api"
-	"golang.org/x/sys/unix"
 )
 
 // testWait bounds what a test waits for.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/internal/testkit"
 )
 
 // insideEnv is set in the copy of the test program that runs in namespaces of
@@ -56,7 +58,8 @@ func prepareInside() error {
 // requireNamespaces skips a test that needs the namespaces that root can make.
 func requireNamespaces(t *testing.T) {
 	t.Helper()
+	testkit.Require(t, testkit.Root)
 	if os.Getenv(insideEnv) == "" {
-		t.Skip("needs root, to make PID and mount namespaces")
+		t.Fatal("the tests do not run in namespaces of their own: see TestMain")
 	}
 }

@@ -6,8 +6,9 @@ import (
 	"io"
 	"time"
 
-	"github.com/runcvm/runcvm/guest/api"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/api"
 )
 
 // process is a running process of the container.

@@ -9,8 +9,9 @@ import (
 	"runtime"
 	"syscall"
 
-	"github.com/runcvm/runcvm/guest/agent/rootfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/agent/rootfs"
 )
 
 // stage is a process of the container before its program runs.

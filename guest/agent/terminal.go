@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/runcvm/runcvm/guest/agent/rootfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/agent/rootfs"
 )
 
 // openTerminal makes a terminal the stage's standard descriptors and its

@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/hashicorp/yamux"
+	"golang.org/x/sys/unix"
+
 	"github.com/runcvm/runcvm/guest/agent"
 	"github.com/runcvm/runcvm/guest/agent/rootfs"
 	"github.com/runcvm/runcvm/guest/api"
-	"golang.org/x/sys/unix"
 )
 
 const (

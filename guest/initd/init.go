@@ -11,9 +11,10 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/runcvm/runcvm/guest/agent"
 	"github.com/runcvm/runcvm/guest/api"
-	"golang.org/x/sys/unix"
 )
 
 // Where things are in the initramfs.

@@ -12,9 +12,10 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/runcvm/runcvm/guest/api"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/api"
 )
 
 const (

@@ -7,9 +7,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/runcvm/runcvm/guest/api"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/api"
 )
 
 // addPair adds a pair of interfaces and gives the first a hardware address.
@@ -49,6 +50,8 @@ func parameter(t *testing.T, path string) string {
 	return strings.TrimSpace(string(body))
 }
 
+// addresses lists a link's addresses but the link-local ones, which the kernel
+// makes in the background.
 func addresses(t *testing.T, l netlink.Link) []string {
 	t.Helper()
 	list, err := netlink.AddrList(l, netlink.FAMILY_ALL)
@@ -57,12 +60,13 @@ func addresses(t *testing.T, l netlink.Link) []string {
 	}
 	var out []string
 	for _, a := range list {
+		if a.IP.IsLinkLocalUnicast() {
+			continue
+		}
 		if a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 {
 			t.Errorf("%s is tentative", a.IPNet)
 		}
-		if !a.IP.IsLinkLocalUnicast() {
-			out = append(out, a.IPNet.String())
-		}
+		out = append(out, a.IPNet.String())
 	}
 	return out
 }

@@ -2,33 +2,17 @@ package initd
 
 import (
 	"io"
-	"time"
 
 	"github.com/hashicorp/yamux"
+
 	"github.com/runcvm/runcvm/guest/agent"
 	"github.com/runcvm/runcvm/guest/api"
 )
 
-// streamWindow is how many bytes a stream may have on the way.
-const streamWindow = 1 << 20
-
-// muxConfig lets a session live through a VM that is paused for days: nothing
-// in it ends by time.
-func muxConfig() *yamux.Config {
-	c := yamux.DefaultConfig()
-	c.EnableKeepAlive = false
-	c.ConnectionWriteTimeout = 10 * 365 * 24 * time.Hour
-	c.StreamOpenTimeout = 0
-	c.StreamCloseTimeout = 0
-	c.MaxStreamWindowSize = streamWindow
-	c.LogOutput = io.Discard
-	return c
-}
-
 // serve serves the supervisor's streams until the session ends, and returns
 // why.
 func serve(port io.ReadWriteCloser, a *agent.Agent, b *boot) error {
-	session, err := yamux.Server(port, muxConfig())
+	session, err := yamux.Server(port, api.SessionConfig())
 	if err != nil {
 		return err
 	}

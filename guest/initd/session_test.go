@@ -12,19 +12,20 @@ import (
 	"time"
 
 	"github.com/hashicorp/yamux"
-	"github.com/runcvm/runcvm/guest/api"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/api"
 )
 
 // sessions returns the two ends of a session: the guest's, and a supervisor's.
 func sessions(t *testing.T) (guest, supervisor *yamux.Session) {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	guest, err := yamux.Server(ours, muxConfig())
+	guest, err := yamux.Server(ours, api.SessionConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
-	supervisor, err = yamux.Client(theirs, muxConfig())
+	supervisor, err = yamux.Client(theirs, api.SessionConfig())
 	if err != nil {
 		t.Fatal(err)
 	}

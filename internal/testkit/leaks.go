@@ -90,8 +90,9 @@ func (s Snapshot) Leaked(before Snapshot) []string {
 }
 
 // NoLeaks fails the test when, at its end, something is left that was not there
-// when NoLeaks was called; mounts are those below folders. Call it first: cleanups run in reverse order. Such
-// tests must not run in parallel with others of their process.
+// when NoLeaks was called; mounts are those below folders. Call it first:
+// cleanups run in reverse order. Such tests must not run in parallel with others
+// of their process.
 func NoLeaks(t testing.TB, folders ...string) {
 	t.Helper()
 	before, err := TakeSnapshot(folders...)

@@ -41,6 +41,9 @@ var (
 	Install = Capability{"install", missingInstall}
 )
 
+// Program is the capability of having a program in $PATH.
+func Program(name string) Capability { return Capability{name, program(name)} }
+
 // Require skips the test, saying why, when the machine lacks one of the
 // capabilities; where RequireVariable lists that one, the test fails.
 func Require(t testing.TB, capabilities ...Capability) {
@@ -96,7 +99,7 @@ func missingTun() string {
 // missingKVM measures, as the product does: a /dev/kvm that opens may still be
 // of no use.
 func missingKVM() string {
-	if kvm := facts.ProbeKVM(""); !kvm.Usable {
+	if kvm := facts.Probe("").KVM; !kvm.Usable {
 		return kvm.Reason
 	}
 	return ""

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/internal/testkit"
 )
 
 func TestReplace(t *testing.T) {
@@ -49,9 +51,7 @@ func TestSweepRemovesInterruptedBuilds(t *testing.T) {
 // A container that has the old tree mounted in a namespace of its own keeps it,
 // and the mount below it, through a replacement.
 func TestReplaceKeepsMountedTrees(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("requires root: mounts in a mount namespace")
-	}
+	testkit.Require(t, testkit.Root)
 	parent := t.TempDir()
 	target := filepath.Join(parent, "root")
 	write(t, filepath.Join(target, "mnt", "under"), "")

@@ -127,3 +127,13 @@ func lock(dir string) (unlock func(), err error) {
 	}
 	return func() { _ = f.Close() }, nil
 }
+
+// RemoveCache removes what the probe keeps in dir.
+func RemoveCache(dir string) error {
+	for _, name := range []string{cacheFile, cacheLock} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

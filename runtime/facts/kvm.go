@@ -78,12 +78,8 @@ func (m measurement) done() bool {
 	return m.completed > 0 && m.verdict().Usable
 }
 
-// ProbeKVM measures whether KVM can run a VM, or returns what was measured
-// since the host booted. See Probe.
-func ProbeKVM(cacheDir string) plan.KVM { return Probe(cacheDir).KVM }
-
-// Probe is ProbeKVM with the frequency of the time stamp counter. It returns
-// within a second. A measured verdict is kept in the file kvm.json of
+// Probe measures whether KVM can run a VM, or returns what was measured since
+// the host booted. It returns within a second. A measured verdict is kept in the file kvm.json of
 // cacheDir; an empty cacheDir measures anew and keeps nothing. Whatever keeps
 // the probe from measuring makes KVM unusable, with the cause as the reason.
 func Probe(cacheDir string) Verdict {

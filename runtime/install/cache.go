@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/google/renameio/v2"
+
 	"github.com/runcvm/runcvm/internal/treeswap"
 )
 
@@ -61,7 +62,7 @@ func leaveSuite(ctx context.Context, p *printer, dir, prefix string, keep bool) 
 	})
 	if keep || len(others) > 0 {
 		if len(others) > 0 && !keep {
-			p.printf("The packages in %s stay: %s uses them", dir, strings.Join(others, ", "))
+			p.printf("The packages in %s stay, for the installation in %s", dir, strings.Join(others, ", "))
 		}
 		return writeCacheUsers(dir, others)
 	}

@@ -73,3 +73,24 @@ func TestLeaveCache(t *testing.T) {
 		}
 	}
 }
+
+func TestClearRunDir(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	write(t, filepath.Join(dir, "kvm.json"), "{}")
+	write(t, filepath.Join(dir, "kvm.lock"), "")
+	write(t, filepath.Join(dir, "state/00000000/id/plan.json"), "")
+	for _, exists := range []bool{true, false} {
+		if err := clearRunDir(dir); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "state")); (err == nil) != exists {
+			t.Errorf("the states: %v", err)
+		}
+		if err := os.RemoveAll(filepath.Join(dir, "state/00000000")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the folder: %v", err)
+	}
+}

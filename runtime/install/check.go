@@ -14,8 +14,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/runcvm/runcvm/engine/plan"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/engine/plan"
 )
 
 // neededDevices are those without which no VM of ours starts.

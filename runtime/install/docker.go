@@ -14,8 +14,9 @@ import (
 	"syscall"
 
 	"github.com/google/renameio/v2"
-	"github.com/runcvm/runcvm/runtime/install/dockerconf"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/runtime/install/dockerconf"
 )
 
 // RuntimeName is the name by which Docker knows the runtime.
@@ -109,7 +110,8 @@ func (o *Options) register(p *printer) error {
 		return err
 	}
 	p.printf("Registered the runtime %s in %s", RuntimeName, path)
-	return reload(p, o.Docker.PIDFile)
+	_, err = reload(p, o.Docker.PIDFile)
+	return err
 }
 
 func (o *Options) writeConfig(path string, before, after []byte) error {
@@ -219,27 +221,33 @@ func unregister(p *printer, d dockerRecord, prefix, pidFile string) error {
 		_ = os.Remove(filepath.Dir(path)) // fails when others use it
 	}
 	p.printf("Removed the runtime %s from %s", RuntimeName, path)
-	return reload(p, pidFile)
+	told, err := reload(p, pidFile)
+	if told {
+		// It takes new runtimes from a configuration, but an empty list for none.
+		p.printf("It may list the runtime %s until it is restarted", RuntimeName)
+	}
+	return err
 }
 
-// reload makes a running dockerd read its configuration.
-func reload(p *printer, pidFile string) error {
+// reload makes a running dockerd read its configuration; told is false when
+// none runs.
+func reload(p *printer, pidFile string) (told bool, err error) {
 	data, err := readOptional(pidFile)
 	if err != nil || data == nil {
-		return err // no pid file: dockerd reads the configuration when it starts
+		return false, err // no pid file: dockerd reads the configuration when it starts
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || pid <= 1 {
-		return fmt.Errorf("%s does not hold a process's number: dockerd has not been told to read its configuration; send it SIGHUP", pidFile)
+		return false, fmt.Errorf("%s does not hold a process's number: dockerd has not been told to read its configuration; send it SIGHUP", pidFile)
 	}
 	// The file may be left over, and the number be another process's by now.
 	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil || strings.TrimSpace(string(comm)) != "dockerd" {
-		return nil
+		return false, nil
 	}
 	if err := unix.Kill(pid, unix.SIGHUP); err != nil {
-		return fmt.Errorf("tell dockerd (process %d) to read its configuration: %w", pid, err)
+		return false, fmt.Errorf("tell dockerd (process %d) to read its configuration: %w", pid, err)
 	}
 	p.printf("Told dockerd (process %d) to read its configuration", pid)
-	return nil
+	return true, nil
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/runcvm/runcvm/internal/testkit"
 )
 
 // registration is an Options with a prefix of its own and no dockerd.
@@ -180,7 +182,7 @@ func TestReload(t *testing.T) {
 	start := func(name string) *exec.Cmd {
 		sleep, err := os.ReadFile("/bin/sleep")
 		if err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 		program := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(program, sleep, 0o755); err != nil {
@@ -190,11 +192,19 @@ func TestReload(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		// The kernel renames a process a little after its program has begun.
+		testkit.Eventually(t, 10*time.Second, func() error {
+			comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", cmd.Process.Pid))
+			if err == nil && strings.TrimSpace(string(comm)) != name {
+				err = fmt.Errorf("the process is called %q", comm)
+			}
+			return err
+		})
 		write(t, pidFile, fmt.Sprintf("%d\n", cmd.Process.Pid))
 		return cmd
 	}
 	dockerd := start("dockerd")
-	if err := reload(&printer{w: io.Discard}, pidFile); err != nil {
+	if _, err := reload(&printer{w: io.Discard}, pidFile); err != nil {
 		t.Fatal(err)
 	}
 	kill := time.AfterFunc(10*time.Second, func() { _ = dockerd.Process.Kill() })
@@ -207,14 +217,14 @@ func TestReload(t *testing.T) {
 	other := start("other")
 	defer func() { _ = other.Process.Kill(); _ = other.Wait() }()
 	var out bytes.Buffer
-	if err := reload(&printer{w: &out}, pidFile); err != nil || out.Len() != 0 {
+	if _, err := reload(&printer{w: &out}, pidFile); err != nil || out.Len() != 0 {
 		t.Errorf("%q, %v; want silence", out.String(), err)
 	}
 	write(t, pidFile, "garbage")
-	if err := reload(&printer{w: io.Discard}, pidFile); err == nil {
+	if _, err := reload(&printer{w: io.Discard}, pidFile); err == nil {
 		t.Error("no error for a pid file without a number")
 	}
-	if err := reload(&printer{w: io.Discard}, pidFile+".missing"); err != nil {
+	if _, err := reload(&printer{w: io.Discard}, pidFile+".missing"); err != nil {
 		t.Errorf("a missing pid file: %v", err)
 	}
 }

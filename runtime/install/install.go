@@ -17,9 +17,10 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
+
 	"github.com/runcvm/runcvm/kernels"
 	"github.com/runcvm/runcvm/runtime/install/elfdeps"
-	"golang.org/x/sys/unix"
 )
 
 // Defaults of Options.

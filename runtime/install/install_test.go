@@ -13,7 +13,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/internal/testkit"
 	"github.com/runcvm/runcvm/kernels"
 )
 
@@ -83,9 +85,7 @@ func build(t *testing.T, dir, name string) string {
 }
 
 func TestInstallRefusesDynamicPrograms(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("requires root")
-	}
+	testkit.Require(t, testkit.Root)
 	o := Options{Program: "/bin/ls", Guest: "/bin/ls", Prefix: filepath.Join(t.TempDir(), "p"), Docker: Docker{Skip: true}}
 	err := Install(t.Context(), o, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "CGO_ENABLED=0") {
@@ -99,9 +99,7 @@ func TestInstallRefusesDynamicPrograms(t *testing.T) {
 // The whole of it, from packages that an installation has left in the cache: no
 // network is used.
 func TestInstallFromCache(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("requires root")
-	}
+	testkit.Require(t, testkit.Root)
 	ran := false
 	for _, suite := range Suites() {
 		if _, err := os.Stat(filepath.Join(DefaultCache, suite, cacheRecord)); err == nil {

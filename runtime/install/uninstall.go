@@ -12,6 +12,7 @@ import (
 
 	"github.com/runcvm/runcvm/internal/treeswap"
 	"github.com/runcvm/runcvm/kernels"
+	"github.com/runcvm/runcvm/runtime/facts"
 )
 
 // UninstallOptions say what is removed. Empty fields stand for the defaults.
@@ -21,6 +22,9 @@ type UninstallOptions struct {
 	// KeepCache leaves the fetched packages for the next installation. Those that
 	// another installation uses stay anyway.
 	KeepCache bool
+	// RunDir has the containers' state and the KVM probe's verdict. What is of no
+	// container is removed; empty leaves it alone.
+	RunDir string
 	// Force removes the files of VMs that are running, which ends them.
 	Force  bool
 	Docker Docker
@@ -74,7 +78,24 @@ func Uninstall(ctx context.Context, o UninstallOptions, progress io.Writer) erro
 	} else {
 		p.printf("Nothing is installed in %s", o.Prefix)
 	}
+	if err := clearRunDir(o.RunDir); err != nil {
+		return err
+	}
 	return leaveCache(ctx, p, o.Cache, o.Prefix, o.KeepCache)
+}
+
+// clearRunDir removes the probe's verdict, which the next container would
+// measure again, and the folders when no container's state is in them.
+func clearRunDir(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := facts.RemoveCache(dir); err != nil {
+		return err
+	}
+	_ = os.Remove(filepath.Join(dir, "state")) // these fail while others use them
+	_ = os.Remove(dir)
+	return nil
 }
 
 func (o *UninstallOptions) checkUnused() error {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/runcvm/runcvm/internal/testkit"
 )
 
 func TestTreePath(t *testing.T) {
@@ -27,9 +29,7 @@ func TestTreePath(t *testing.T) {
 }
 
 func TestUnpack(t *testing.T) {
-	if _, err := exec.LookPath("dpkg-deb"); err != nil {
-		t.Skip("requires dpkg-deb")
-	}
+	testkit.Require(t, testkit.Program("dpkg-deb"))
 	pack := t.TempDir()
 	for name, content := range map[string]string{
 		"DEBIAN/control":               "Package: p\nVersion: 1\nArchitecture: all\nMaintainer: nobody <n@example.org>\nDescription: test\n",

@@ -78,19 +78,19 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 
 		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
 		Image:      plan.Image{Labels: labels},
-		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id)},
+		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec)},
 	})
 }
 
 // compile chooses the profiles and compiles the plan.
 func (r *Runtime) compile(spec *specs.Spec, f *plan.Facts) (*plan.Plan, error) {
 	set, diags := profiles.Load(r.ProfilesDir)
-	if diags.HasErrors() {
-		return nil, diags.Err()
-	}
-	profile, diags := profiles.Resolve(set, profiles.Request{Label: f.Image.Labels[profiles.Label]}, engine.Variables(spec, f))
-	if diags.HasErrors() {
-		return nil, diags.Err()
+	// Also after a mistake: some show only when values are computed, and all are
+	// to be told at once.
+	profile, more := profiles.Resolve(set, profiles.Request{Label: f.Image.Labels[profiles.Label]}, engine.Variables(spec, f))
+	if diags = append(diags, more...); diags.HasErrors() {
+		diags.Sort()
+		return nil, diags
 	}
 	p, diags := engine.Compile(profile, spec, f)
 	return p, diags.Err()

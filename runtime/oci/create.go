@@ -74,66 +74,74 @@ func (r *Runtime) withContainer(o CreateOptions, do func(dir string) error) erro
 		return err
 	}
 	if r.known(o.ID) {
-		return fmt.Errorf("container with id exists: %s", o.ID) // runc's words
+		return errExists(o.ID)
 	}
+	files, err := r.prepare(o.ID, o.Bundle)
+	if err != nil {
+		return err
+	}
+	release, err := r.claimState(o.ID)
+	if err != nil {
+		return err
+	}
+	defer release()
 	dir := r.StateDir(o.ID)
-	if err := r.prepare(o.ID, o.Bundle, dir); err != nil {
-		return errors.Join(err, r.removeState(o.ID))
+	if err = writeState(dir, files); err == nil {
+		err = do(dir)
 	}
-	err := do(dir)
 	if err != nil && !r.known(o.ID) {
 		return errors.Join(err, r.removeState(o.ID))
 	}
 	return err
 }
 
-// prepare compiles the plan and writes the state folder: the plan, our
-// config.json and the path of the caller's bundle.
-func (r *Runtime) prepare(id, bundle, dir string) error {
+// prepare compiles the plan and returns the files of the state folder: the plan,
+// our config.json and the path of the caller's bundle.
+func (r *Runtime) prepare(id, bundle string) (map[string][]byte, error) {
 	timeline, err := supervisor.BeginTimeline(time.Now())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	bundle, err = filepath.Abs(bundle)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	doc, err := readBundle(bundle)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f, err := r.gather(id, bundle, &doc.Spec)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p, err := r.compile(&doc.Spec, &f)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := checkEntrypoint(bundle, &doc.Spec); err != nil {
-		return err
+		return nil, err
 	}
 	for _, w := range p.Warnings {
 		r.Warn(w)
 	}
 	encoded, err := plan.Encode(p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if p.Rootfs.ReadOnly {
 		if err := makeMountPoints(p); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	ocispec.Apply(doc, &p.OCI)
 	config, err := doc.Marshal()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return writeState(dir, map[string][]byte{
+	return map[string][]byte{
 		configFile: config, supervisor.PlanFile: encoded, bundleFile: []byte(bundle),
 		supervisor.TimelineFile: timeline,
-	})
+	}, nil
 }
 
 // makeMountPoints makes what is missing of the guest's mount points.
@@ -159,32 +167,12 @@ func makeMountPoints(p *plan.Plan) error {
 	return storage.MakeMountPoints(p.Rootfs.HostPath, points)
 }
 
-// writeState makes the state folder with these files.
+// writeState writes files into the state folder.
 func writeState(dir string, files map[string][]byte) error {
-	// What a crash of the host left is of no use to a new container.
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("clear the state folder: %w", err)
-	}
-	if err := makeStateDir(dir); err != nil {
-		return fmt.Errorf("make the state folder: %w", err)
-	}
 	for name, data := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			return fmt.Errorf("write the container's state: %w", err)
 		}
 	}
 	return nil
-}
-
-// makeStateDir makes dir anew. The folder above may vanish in between, when
-// the last container beside this one is deleted.
-func makeStateDir(dir string) error {
-	for {
-		if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-			return err
-		}
-		if err := os.Mkdir(dir, 0o700); !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
 }

@@ -50,8 +50,8 @@ func (r *Runtime) askSignal(ctx context.Context, id string, number int) error {
 }
 
 // parseSignal reads a signal's number (0 only asks whether it could be sent) or
-// its name, with or without SIG, in
-// either case; real-time signals as RTMIN+n and RTMAX-n.
+// its name, with or without SIG, in either case; real-time signals as RTMIN+n
+// and RTMAX-n.
 func parseSignal(s string) (int, error) {
 	if s == "" {
 		return int(unix.SIGTERM), nil

@@ -1,13 +1,15 @@
 package oci
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/runcvm/runcvm/engine/ocispec"
 )
 
 // ProcessOptions say what `exec` runs: a file, or a command line whose
@@ -28,7 +30,7 @@ func (r *Runtime) Process(id string, o ProcessOptions) (specs.Process, error) {
 		return readProcess(o.File)
 	}
 	if len(o.Args) == 0 {
-		return specs.Process{}, fmt.Errorf("exec needs a command, or --process FILE")
+		return specs.Process{}, errors.New("exec needs a command, or --process FILE")
 	}
 	p, err := r.Plan(id)
 	if err != nil {
@@ -78,11 +80,11 @@ func readProcess(path string) (specs.Process, error) {
 	if err != nil {
 		return process, fmt.Errorf("read the process: %w", err)
 	}
-	if err := json.Unmarshal(data, &process); err != nil {
-		return process, fmt.Errorf("%s is not an OCI process: %w", path, err)
+	if process, err = ocispec.ParseProcess(data, path); err != nil {
+		return process, err
 	}
 	if len(process.Args) == 0 {
-		return process, fmt.Errorf("%s: the process has no args", path)
+		return process, fmt.Errorf("%s: args is missing: exec needs a program to run", path)
 	}
 	return process, nil
 }

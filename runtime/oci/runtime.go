@@ -4,8 +4,6 @@ package oci
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,12 +18,14 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/profiles"
+	"github.com/runcvm/runcvm/runtime/install"
 )
 
 // Defaults of Runtime's fields.
 const (
-	DefaultPrefix      = "/opt/runcvm"
-	DefaultProfilesDir = "/etc/runcvm/profiles"
+	DefaultPrefix      = install.DefaultPrefix
+	DefaultProfilesDir = profiles.HostDir
 	DefaultRunDir      = "/run/runcvm"
 	DefaultRoot        = "/run/runc" // runc's own
 )
@@ -77,12 +77,6 @@ func FindRunc(asked string) (string, error) {
 	}
 	return "", fmt.Errorf("none of %s was found in $PATH or %s: install runc, or give its path by --runtime",
 		strings.Join(runcNames, ", "), systemPath)
-}
-
-// StateDir is the folder of container id's state.
-func (r *Runtime) StateDir(id string) string {
-	sum := sha256.Sum256([]byte(r.Root))
-	return filepath.Join(r.RunDir, "state", hex.EncodeToString(sum[:4]), id)
 }
 
 // checkID refuses ids that would name another folder. runc checks the rest.
@@ -155,17 +149,6 @@ func (r *Runtime) Delete(ctx context.Context, id string, args []string) error {
 		err = errors.Join(err, r.removeState(id))
 	}
 	return err
-}
-
-// removeState removes the container's state folder, and the folder of its
-// root when that was the last one.
-func (r *Runtime) removeState(id string) error {
-	dir := r.StateDir(id)
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("remove the container's state: %w", err)
-	}
-	_ = os.Remove(filepath.Dir(dir)) // fails while there are others
-	return nil
 }
 
 // State prints runc's state of the container with the bundle that the caller

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/runcvm/runcvm/runtime/supervisor/control"
 )
@@ -29,6 +33,7 @@ func (r *Runtime) Start(ctx context.Context, id string, args []string) error {
 		if _, err := control.Call(ctx, conn, control.Request{Await: true}); err == nil {
 			return nil
 		}
+		awaitEnd(conn)
 	}
 	// The supervisor has ended: after the entrypoint, or without it.
 	reason, err := os.ReadFile(filepath.Join(dir, control.ErrorFile))
@@ -39,4 +44,22 @@ func (r *Runtime) Start(ctx context.Context, id string, args []string) error {
 		return err
 	}
 	return errors.New(string(reason))
+}
+
+// endLimit bounds how long `start` waits for a supervisor that gives up.
+const endLimit = 5 * time.Second
+
+// awaitEnd waits until the process at the other end of conn is gone. An engine
+// deletes a container that did not start at once, and can do so only when its
+// shim has seen it end.
+func awaitEnd(conn *net.UnixConn) {
+	pid, err := control.PeerPID(conn)
+	if err != nil {
+		return
+	}
+	for deadline := time.Now().Add(endLimit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+			return
+		}
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,17 +21,50 @@ import (
 // soon as QEMU's connection has been made.
 const shareSocket = "share.sock"
 
+// Names of the children, for messages.
+const (
+	nameQEMU      = "QEMU"
+	nameVirtiofsd = "virtiofsd"
+)
+
+// children are the programs that have been started. A signal may end them
+// while others are still being started.
+type children struct {
+	mu  sync.Mutex
+	all []*vmm.Child
+}
+
+func (c *children) add(child *vmm.Child) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, child)
+}
+
+// kill ends those that still run and waits for their end.
+func (c *children) kill() {
+	c.mu.Lock()
+	all := slices.Clone(c.all)
+	c.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, child := range all {
+		wg.Go(child.Kill)
+	}
+	wg.Wait()
+}
+
 // startChild starts a process of the plan and ends the run when it dies
 // before it may.
 func (s *Supervisor) startChild(name string, argv []string, files []*os.File) (*vmm.Child, error) {
 	s.log.Debug("start", "name", name, "argv", argv)
-	child, err := vmm.StartChild(name, argv, files, logWriter{s.log, name})
+	output := &logWriter{log: s.log, name: name}
+	child, err := vmm.StartChild(name, argv, files, output)
 	if err != nil {
 		return nil, err
 	}
+	s.children.add(child)
 	go func() {
 		<-child.Done()
-		if child != s.qemu && child.ExitedCleanly() {
+		if name != nameQEMU && child.ExitedCleanly() {
 			// virtiofsd ends when QEMU does, and is known to have done so first.
 			select {
 			case <-s.stopping:
@@ -48,7 +83,7 @@ func (s *Supervisor) startChild(name string, argv []string, files []*os.File) (*
 // epitaph tells who died. QEMU that ends in good order by itself was asked to
 // by its guest: a kernel panic reboots, and QEMU does not.
 func (s *Supervisor) epitaph(child *vmm.Child) error {
-	if child == s.qemu && child.ExitedCleanly() {
+	if child.Name == nameQEMU && child.ExitedCleanly() {
 		return errors.New("the guest ended before the entrypoint did" + s.console.Quote())
 	}
 	return errors.New(child.Epitaph())
@@ -67,7 +102,7 @@ func (s *Supervisor) startVirtiofsd(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("hand virtiofsd its socket: %w", err)
 	}
-	if s.virtiofs, err = s.startChild("virtiofsd", s.plan.Processes["virtiofsd"].Argv, []*os.File{file}); err != nil {
+	if _, err = s.startChild(nameVirtiofsd, s.plan.Processes["virtiofsd"].Argv, []*os.File{file}); err != nil {
 		return err
 	}
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Net: "unix", Name: path})
@@ -97,9 +132,9 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 	}
 	files = append(files, s.share) // plan.FDShare
 	files = append(files, s.network.taps...)
-	argv := append(s.plan.Processes["qemu"].Argv[:len(s.plan.Processes["qemu"].Argv):len(s.plan.Processes["qemu"].Argv)], s.network.qemuArgs...)
+	argv := slices.Concat(s.plan.Processes["qemu"].Argv, s.network.qemuArgs)
 	var err error
-	if s.qemu, err = s.startChild("QEMU", argv, files); err != nil {
+	if s.qemu, err = s.startChild(nameQEMU, argv, files); err != nil {
 		return err
 	}
 	s.timeline.mark(milestoneQEMU)
@@ -115,7 +150,9 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 
 // readConsole keeps the console's last lines and logs all of them.
 func (s *Supervisor) readConsole(conn net.Conn) {
-	_, _ = io.Copy(io.MultiWriter(s.console, logWriter{s.log, "console"}), conn)
+	output := &logWriter{log: s.log, name: "console"}
+	_, _ = io.Copy(io.MultiWriter(s.console, output), conn)
+	output.flush()
 }
 
 // ignoredSignals are not forwarded: the Go runtime's own, and those that the

@@ -12,15 +12,16 @@ import (
 	"github.com/runcvm/runcvm/guest/api"
 )
 
-// killedCode is the exit code of a container that was killed.
-const killedCode = 128 + int(syscall.SIGKILL)
+// endedBySignal ends a run by a signal that the entrypoint did not get, or did
+// not end by in time.
+type endedBySignal syscall.Signal
 
-// endedEarly ends a run by a signal that came before the entrypoint started.
-type endedEarly syscall.Signal
-
-func (e endedEarly) Error() string {
-	return fmt.Sprintf("ended by signal %d before the entrypoint started", int(e))
+func (e endedBySignal) Error() string {
+	return fmt.Sprintf("the container was ended by signal %d", int(e))
 }
+
+// code is the container's exit code.
+func (e endedBySignal) code() int { return 128 + int(e) }
 
 // ends says whether signal n is one by which people and engines end a process.
 func ends(n syscall.Signal) bool {
@@ -107,12 +108,12 @@ func (s *Supervisor) signal(n int) {
 		limit := time.Duration(s.plan.Agent.StopTimeoutSeconds) * time.Second
 		time.AfterFunc(limit, func() {
 			s.log.Warn("the VM did not end after SIGKILL: killing it", "limit", limit)
-			s.killChildren()
-			os.Exit(killedCode)
+			s.fail(endedBySignal(n))
+			s.killChildren() // what waits for the guest without a bound ends with QEMU
 		})
 	}
 	if ends(syscall.Signal(n)) && !s.entrypoint.running() {
-		s.fail(endedEarly(n))
+		s.fail(endedBySignal(n))
 		return
 	}
 	if err := s.entrypoint.signal(n); err != nil {
@@ -149,7 +150,11 @@ func (s *Supervisor) runEntrypoint(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	output.awaitEnd()
+	select {
+	case <-output.ended():
+	case <-ctx.Done(): // whoever reads our output may never go on
+		return 0, context.Cause(ctx)
+	}
 	s.log.Debug("the entrypoint ended", "code", exited.Code)
 	return exited.Code, nil
 }

@@ -8,16 +8,11 @@ import (
 	"net"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/yamux"
 
 	"github.com/runcvm/runcvm/guest/api"
 )
-
-// forever stands for "no timeout" where yamux wants one: a paused VM answers
-// nothing for as long as it is paused.
-const forever = 10 * 365 * 24 * time.Hour
 
 // guest is the supervisor's end of the agent stream.
 type guest struct {
@@ -31,14 +26,7 @@ type guest struct {
 // connectGuest starts the multiplexer on conn, which it owns. relayDNS serves a
 // stream that the guest opened for DNS.
 func connectGuest(conn net.Conn, relayDNS func(stream io.ReadWriteCloser, network string)) (*guest, error) {
-	config := yamux.DefaultConfig()
-	config.EnableKeepAlive = false
-	config.ConnectionWriteTimeout = forever
-	config.StreamOpenTimeout = 0
-	config.StreamCloseTimeout = forever
-	config.MaxStreamWindowSize = 1 << 20
-	config.LogOutput = io.Discard
-	session, err := yamux.Client(conn, config)
+	session, err := yamux.Client(conn, api.SessionConfig())
 	if err != nil {
 		return nil, fmt.Errorf("start the agent stream: %w", err)
 	}
@@ -162,8 +150,8 @@ type startError struct{ api.Failed }
 
 func (e *startError) Error() string { return e.Message }
 
-// exec starts a process; it fills in the request's ID and Stdio. The error is a *startError when the guest could not
-// execute it.
+// exec starts a process; it fills in the request's ID and Stdio. The error is a
+// *startError when the guest could not execute it.
 func (g *guest) exec(request api.Process) (*process, error) {
 	p := &process{exited: make(chan api.Exited, 1)}
 	g.idMu.Lock()

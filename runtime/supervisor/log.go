@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -47,13 +48,33 @@ func (b *boundedFile) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// logWriter sends a child's output to the supervisor's log.
+// maxLine bounds a line of a child's output, in bytes.
+const maxLine = 4 << 10
+
+// logWriter sends a child's output to the supervisor's log, a record for each
+// line: a serial console arrives byte by byte.
 type logWriter struct {
 	log  *slog.Logger
 	name string
+	line []byte // what has come of the next line
 }
 
-func (w logWriter) Write(p []byte) (int, error) {
-	w.log.Info("output", "from", w.name, "text", string(p))
+func (w *logWriter) Write(p []byte) (int, error) {
+	for _, b := range p {
+		if b != '\n' {
+			w.line = append(w.line, b)
+		}
+		if b == '\n' || len(w.line) == maxLine {
+			w.flush()
+		}
+	}
 	return len(p), nil
+}
+
+// flush logs what has come without an end of line.
+func (w *logWriter) flush() {
+	if text := strings.TrimRight(string(w.line), "\r"); text != "" {
+		w.log.Info("output", "from", w.name, "text", text)
+	}
+	w.line = w.line[:0]
 }

@@ -1,10 +1,15 @@
 package supervisor
 
 import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestLogIsBounded(t *testing.T) {
@@ -13,7 +18,7 @@ func TestLogIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	console := logWriter{log, "console"}
+	console := &logWriter{log: log, name: "console"}
 	for range 100 {
 		if n, err := console.Write([]byte(strings.Repeat("x", maxLog/50))); n != maxLog/50 || err != nil {
 			t.Fatalf("Write = %d, %v", n, err)
@@ -25,5 +30,29 @@ func TestLogIsBounded(t *testing.T) {
 	}
 	if len(data) > maxLog+100 || !strings.HasSuffix(string(data), "the log is full\"}\n") {
 		t.Errorf("%d bytes, ending in %q", len(data), data[len(data)-60:])
+	}
+}
+
+// TestLinesOfTheConsole writes as a serial console does: byte by byte.
+func TestLinesOfTheConsole(t *testing.T) {
+	var out bytes.Buffer
+	w := &logWriter{log: slog.New(slog.NewJSONHandler(&out, nil)), name: "console"}
+	for _, b := range []byte("first\r\n\r\nsecond\nthe last") {
+		_, _ = w.Write([]byte{b})
+	}
+	_, _ = w.Write(bytes.Repeat([]byte("x"), maxLine))
+	w.flush()
+	var texts []string
+	for line := range strings.Lines(out.String()) {
+		var record struct{ Text string }
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, record.Text)
+	}
+	rest := maxLine - len("the last")
+	want := []string{"first", "second", "the last" + strings.Repeat("x", rest), strings.Repeat("x", maxLine-rest)}
+	if diff := cmp.Diff(want, texts); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -86,6 +86,16 @@ func (o *outputs) await(bytes [3]int64) {
 	}
 }
 
+// ended returns a channel that is closed when every descriptor has ended.
+func (o *outputs) ended() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		o.awaitEnd()
+	}()
+	return done
+}
+
 // awaitEnd waits until every descriptor has ended.
 func (o *outputs) awaitEnd() {
 	o.mu.Lock()

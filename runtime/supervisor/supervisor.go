@@ -41,7 +41,7 @@ type Supervisor struct {
 	log   *slog.Logger
 
 	timeline timeline
-	virtiofs *vmm.Child
+	children children
 	qemu     *vmm.Child
 	qmp      *vmm.QMP
 	console  *vmm.Tail
@@ -92,10 +92,10 @@ func Run(dir string, stdio Stdio) int {
 	if werr := s.timeline.write(dir); werr != nil {
 		s.log.Warn("write the timeline", "error", werr)
 	}
-	var ended endedEarly
+	var ended endedBySignal
 	switch {
 	case errors.As(err, &ended):
-		return 128 + int(ended)
+		return ended.code()
 	case err != nil:
 		return s.report(err)
 	}
@@ -207,13 +207,7 @@ func (s *Supervisor) beginStop() {
 // killChildren ends what still runs.
 func (s *Supervisor) killChildren() {
 	s.beginStop()
-	var wg sync.WaitGroup
-	for _, c := range []*vmm.Child{s.qemu, s.virtiofs} {
-		if c != nil {
-			wg.Go(c.Kill)
-		}
-	}
-	wg.Wait()
+	s.children.kill()
 }
 
 // deathIsKnown is how long the end of the agent stream waits for the news of

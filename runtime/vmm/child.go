@@ -47,9 +47,6 @@ func StartChild(name string, argv []string, files []*os.File, log io.Writer) (*C
 	return c, nil
 }
 
-// PID is the process's id in this PID namespace.
-func (c *Child) PID() int { return c.cmd.Process.Pid }
-
 // Done is closed when the child has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }
 

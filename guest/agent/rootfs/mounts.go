@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/runcvm/runcvm/guest/api"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/api"
 )
 
 // mount makes one mount of the configuration.

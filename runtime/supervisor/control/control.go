@@ -118,6 +118,25 @@ func Call(ctx context.Context, conn *net.UnixConn, req Request) (Reply, error) {
 	return reply, nil
 }
 
+// PeerPID is the process at the other end, as this PID namespace knows it.
+func PeerPID(conn *net.UnixConn) (int, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	if err := raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return 0, err
+	}
+	if credErr != nil {
+		return 0, fmt.Errorf("ask who is at the other end: %w", credErr)
+	}
+	return int(cred.Pid), nil
+}
+
 // SendFiles sends open files over conn, with one byte.
 func SendFiles(conn *net.UnixConn, files ...*os.File) error {
 	fds := make([]int, len(files))

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/runcvm/runcvm/conformance/harness"
+	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
+)
+
+// maxBoots bounds how often the lab boots for one job.
+const maxBoots = 3
+
+// runLab has the lab run the job with the output going to standard output, and
+// returns its report. It leaves the consoles in the results.
+//
+// QEMU's emulation of AMD's virtualisation now and then delivers an interrupt
+// that the processor would hold back until the host's registers are loaded, and
+// the lab's kernel panics. What has not ended by then runs again in a new lab.
+func (w *work) runLab(ctx context.Context, o options, job lab.Job) (report lab.Report, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("the lab took longer than %s", o.limit))
+	defer cancel()
+	tools, err := openTools(filepath.Join(harness.Prefix(), "root"))
+	if err != nil {
+		return report, err
+	}
+	kernel, err := filepath.EvalSymlinks(filepath.Join(harness.Prefix(), "kernels/debian/latest"))
+	if err != nil {
+		return report, err
+	}
+	start := time.Now()
+	for boot := 1; ; boot++ {
+		left := job
+		left.Programs = job.Programs[len(report.Results):]
+		left.Limit = o.limit - time.Since(start) - bootLimit
+		part, err := w.runOnce(ctx, tools, o.results, lab.Config{KernelDir: kernel, Job: left})
+		report.Results = append(report.Results, part.Results...)
+		if err != nil {
+			return report, fmt.Errorf("%w\n%s", err, lastWords(o.results))
+		}
+		if len(report.Results) == len(job.Programs) {
+			fmt.Printf("==> The lab took %s\n", time.Since(start).Round(time.Second))
+			return report, nil
+		}
+		if boot == maxBoots || !panicked(o.results) {
+			return report, fmt.Errorf("the lab ended before its job did\n%s", lastWords(o.results))
+		}
+		console := filepath.Join(o.results, fmt.Sprintf("console-%d.log", boot))
+		if err := os.Rename(filepath.Join(o.results, consoleLog), console); err != nil {
+			return report, err
+		}
+		fmt.Printf("==> The lab's kernel panicked after %s (%s); what is left runs in a new lab\n",
+			time.Since(start).Round(time.Second), console)
+	}
+}
+
+// runOnce boots one lab for a job and returns the report that it leaves, which
+// is short when the lab died.
+func (w *work) runOnce(ctx context.Context, tools *tools, results string, config lab.Config) (report lab.Report, err error) {
+	if err := w.writeInitramfs(config); err != nil {
+		return report, err
+	}
+	if err := w.makeDisk(ctx, tools); err != nil {
+		return report, err
+	}
+	path := filepath.Join(results, lab.ReportFile)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return report, err
+	}
+	if err := w.boot(ctx, tools, config.KernelDir, results); err != nil {
+		return report, err
+	}
+	body, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return report, nil
+	}
+	if err != nil {
+		return report, err
+	}
+	return report, json.Unmarshal(body, &report)
+}
+
+// panicked tells whether the lab's kernel did.
+func panicked(results string) bool {
+	body, err := os.ReadFile(filepath.Join(results, consoleLog))
+	return err == nil && strings.Contains(string(body), "Kernel panic - not syncing")
+}
+
+// lastWords are the ends of the lab's console and of the programs' logs.
+func lastWords(results string) string {
+	var b strings.Builder
+	for _, name := range []string{consoleLog, qemuLog, lab.RootTag + logSuffix, lab.ResultsTag + logSuffix} {
+		body, err := os.ReadFile(filepath.Join(results, name))
+		if err != nil || len(body) == 0 {
+			continue
+		}
+		lines := strings.Split(strings.TrimSpace(string(body)), "\n")
+		fmt.Fprintf(&b, "--- %s, its end:\n%s\n", name, strings.Join(lines[max(0, len(lines)-30):], "\n"))
+	}
+	return b.String()
+}
+
+// Files in the results.
+const (
+	consoleLog = "console.log"
+	qemuLog    = "qemu.log"
+	logSuffix  = "-virtiofsd.log"
+)

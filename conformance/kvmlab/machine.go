@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/u-root/u-root/pkg/cpio"
+	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
+)
+
+// The lab's size. Its memory is taken as it is used.
+const (
+	labCPUs      = 2
+	labMemoryMiB = 5120
+	diskSize     = "12G" // sparse
+)
+
+// commandLine is the kernel's. The lab's own boot counts, and each character on
+// the console costs an exit.
+const commandLine = "console=ttyS0 quiet panic=-1 cryptomgr.notests tsc=reliable no_timer_check " +
+	"random.trust_cpu=on nowatchdog mitigations=off"
+
+// writeInitramfs appends the lab's PID 1 to the initramfs of the installed
+// kernel, which has the modules that a root by virtiofs needs. The kernel
+// unpacks both; the later /init wins.
+func (w *work) writeInitramfs(config lab.Config) error {
+	installed, err := os.ReadFile(filepath.Join(config.KernelDir, "initramfs"))
+	if err != nil {
+		return err
+	}
+	program, err := os.ReadFile(w.path("bin", "init"))
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(w.path("initramfs"))
+	if err != nil {
+		return err
+	}
+	// An archive begins at a multiple of four bytes.
+	padded := append(installed, make([]byte, -len(installed)&3)...)
+	_, err = f.Write(padded)
+	archive := cpio.Newc.Writer(f)
+	return errors.Join(err,
+		cpio.WriteRecords(archive, []cpio.Record{
+			cpio.StaticFile("init", string(program), 0o755),
+			cpio.StaticFile(strings.TrimPrefix(lab.ConfigFile, "/"), string(body), 0o644),
+		}),
+		cpio.WriteTrailer(archive), f.Close())
+}
+
+// makeDisk makes the scratch disk, with the scratch folder's content. It needs
+// no journal: it does not outlive the lab.
+func (w *work) makeDisk(ctx context.Context, tools *tools) error {
+	if err := os.RemoveAll(w.path("disk")); err != nil { // an earlier lab's
+		return err
+	}
+	return quietly(tools.command(ctx, "usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal",
+		"-d", w.scratch(), w.path("disk"), diskSize))
+}
+
+// boot runs the lab from its start to its end.
+func (w *work) boot(ctx context.Context, tools *tools, kernel, results string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends what is left
+	shares := []struct{ tag, dir string }{{lab.RootTag, "/"}, {lab.ResultsTag, results}}
+	var daemons []*child
+	defer func() {
+		cancel()
+		for _, d := range daemons {
+			_ = d.cmd.Wait()
+			_ = d.log.Close()
+		}
+	}()
+	for _, s := range shares {
+		d, err := w.startVirtiofsd(ctx, tools, s.tag, s.dir, filepath.Join(results, s.tag+logSuffix))
+		if err != nil {
+			return err
+		}
+		daemons = append(daemons, d)
+	}
+	port, guestPort, err := socketPair()
+	if err != nil {
+		return err
+	}
+	defer port.Close()
+	args := w.qemuArguments(kernel, results, tools)
+	qemu, err := startChild(tools.command(ctx, "usr/bin/qemu-system-x86_64", args...), filepath.Join(results, qemuLog), guestPort)
+	_ = guestPort.Close()
+	if err != nil {
+		return err
+	}
+	defer qemu.log.Close()
+	copied := make(chan struct{})
+	go func() {
+		// Ends with QEMU, which holds the other end.
+		_, _ = io.Copy(os.Stdout, port)
+		close(copied)
+	}()
+	err = qemu.cmd.Wait()
+	<-copied
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if err != nil {
+		return fmt.Errorf("the lab's QEMU: %w", err)
+	}
+	return nil
+}
+
+// qemuArguments describes the lab: a processor with AMD's virtualisation, the
+// host's root, the folder of results, the disk, and the port of the output.
+func (w *work) qemuArguments(kernel, results string, tools *tools) []string {
+	args := []string{
+		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+		"-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35,memory-backend=ram",
+		"-smp", fmt.Sprint(labCPUs), "-m", fmt.Sprintf("%dM", labMemoryMiB),
+		"-object", fmt.Sprintf("memory-backend-memfd,id=ram,size=%dM,share=on", labMemoryMiB),
+		"-kernel", filepath.Join(kernel, "vmlinuz"), "-initrd", w.path("initramfs"), "-append", commandLine,
+		"-chardev", "file,id=console,path=" + filepath.Join(results, consoleLog), "-serial", "chardev:console",
+		"-drive", "if=virtio,format=raw,cache=unsafe,file=" + w.path("disk"),
+		"-device", "virtio-serial-pci", "-chardev", fmt.Sprintf("socket,id=port,fd=%d", firstFD),
+		"-device", "virtserialport,chardev=port,name=" + lab.PortName,
+	}
+	for _, dir := range tools.firmware() {
+		args = append(args, "-L", dir)
+	}
+	for _, tag := range []string{lab.RootTag, lab.ResultsTag} {
+		args = append(args, "-chardev", "socket,id="+tag+",path="+w.path(tag+".sock"),
+			"-device", "vhost-user-fs-pci,queue-size=1024,chardev="+tag+",tag="+tag)
+	}
+	return args
+}
+
+// startVirtiofsd serves a folder on a socket that listens already.
+func (w *work) startVirtiofsd(ctx context.Context, tools *tools, tag, dir, log string) (*child, error) {
+	path := w.path(tag + ".sock")
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err // of an earlier lab
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
+	if err != nil {
+		return nil, err
+	}
+	listener.SetUnlinkOnClose(false)
+	defer listener.Close()
+	file, err := listener.File()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	cache := "auto"
+	if tag == lab.RootTag {
+		cache = "always"
+	}
+	return startChild(tools.virtiofsd(ctx, firstFD, dir, cache), log, file)
+}
+
+// firstFD is the number that a child sees its first inherited file by.
+const firstFD = 3
+
+// child is a process that ends with this one.
+type child struct {
+	cmd *exec.Cmd
+	log *os.File
+}
+
+func startChild(cmd *exec.Cmd, log string, inherited ...*os.File) (*child, error) {
+	f, err := os.Create(log)
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = f, f, inherited
+	// A terminal's Ctrl-C is for this process, which ends its children in order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return &child{cmd: cmd, log: f}, nil
+}
+
+// socketPair is a connected pair of which the second end is for a child.
+func socketPair() (net.Conn, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "port"), os.NewFile(uintptr(fds[1]), "port")
+	defer ours.Close()
+	conn, err := net.FileConn(ours)
+	return conn, theirs, err
+}

@@ -1,0 +1,206 @@
+// Command kvmlab runs the tests that need KVM. Where the host's KVM works, by
+// the product's own probe, they run on the host; else in the lab: a virtual
+// machine under TCG, whose processor has AMD's virtualisation with nested
+// paging. The lab's root is the host's, read-only, below an overlay in memory.
+//
+// Usage: kvmlab [flags] [COMMAND [ARGUMENT...]]
+//
+// With a command, that runs instead of the tests, always in the lab, and its
+// exit code is this program's.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/runcvm/runcvm/conformance/harness"
+	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
+)
+
+// bootLimit is what the lab itself has for its start and its end, on a busy
+// host, of the time for all.
+const bootLimit = 45 * time.Second
+
+// module is the path of this module.
+const module = "github.com/runcvm/runcvm"
+
+// suitePackage drives the installed product on KVM.
+const suitePackage = "conformance/kvmlab/suite"
+
+// defaultPackages are tested on KVM: what looks at the host, and what needs
+// devices or kernel features.
+var defaultPackages = []string{"runtime/facts", "runtime/net", "guest/agent", "guest/initd", suitePackage}
+
+// skips are tests that say nothing of KVM and that an emulated machine is too
+// slow for: one copies for more than a minute, the program of the other takes
+// longer to set its handler than the agent's patience with it lasts.
+var skips = map[string]string{
+	"runtime/net": "^TestBulkTransfer$",
+	"guest/agent": "^TestSignalRightAfterTheStart$",
+}
+
+// options are the command line's.
+type options struct {
+	packages []string
+	run      string
+	limit    time.Duration
+	results  string // absolute
+	command  []string
+}
+
+func init() {
+	// The kernel ends the children when the thread that started them ends: that
+	// has to be the one which lives as long as this process.
+	runtime.LockOSThread()
+}
+
+func main() {
+	o, err := parseOptions()
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+		err = run(ctx, o)
+		stop()
+	}
+	var failed *commandFailed
+	if errors.As(err, &failed) {
+		os.Exit(failed.code)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "kvmlab: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// commandFailed is the end of a command that the user gave.
+type commandFailed struct{ code int }
+
+func (e *commandFailed) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+func parseOptions() (options, error) {
+	packages := flag.String("packages", strings.Join(defaultPackages, ","), "packages to test, by their folders")
+	var o options
+	flag.StringVar(&o.run, "run", "", "run only the tests that match this `regexp`")
+	flag.DurationVar(&o.limit, "timeout", 12*time.Minute, "for the whole lab")
+	flag.StringVar(&o.results, "results", "build/kvmlab", "`DIR` for the console, logs and result files")
+	flag.Parse()
+	if o.limit < 2*bootLimit {
+		return o, fmt.Errorf("-timeout %s: the lab needs at least %s", o.limit, 2*bootLimit)
+	}
+	o.packages, o.command = strings.Split(*packages, ","), flag.Args()
+	var err error
+	o.results, err = filepath.Abs(o.results)
+	return o, err
+}
+
+// run decides where the tests run and runs them.
+func run(ctx context.Context, o options) error {
+	for _, c := range []harness.Capability{harness.Root, harness.Install, harness.QEMU, harness.Rootfs} {
+		if err := harness.Has(c); err != nil {
+			return fmt.Errorf("the KVM tests need %q: %w", c, err)
+		}
+	}
+	w, err := newWork()
+	if err != nil {
+		return err
+	}
+	defer w.remove()
+	if err := resetDir(o.results); err != nil {
+		return err
+	}
+	fmt.Println("==> Building the test programs")
+	programs, err := w.build(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := w.fillScratch(ctx); err != nil {
+		return err
+	}
+	if len(o.command) > 0 {
+		return w.runCommand(ctx, o)
+	}
+	usable, reason, err := w.hostVerdict(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("==> The host's KVM: %s\n", reason)
+	if usable {
+		fmt.Println("==> Running the tests on the host")
+		job := lab.Job{Env: environment("kvm", w.scratch(), o.results), Programs: programs, Limit: o.limit}
+		return runHere(ctx, job, o.results)
+	}
+	if err := w.checkOutside(ctx, o, programs); err != nil {
+		return err
+	}
+	fmt.Println("==> Running the tests in the lab, which has KVM")
+	job := lab.Job{Env: environment("kvm", lab.ScratchDir, lab.ResultsDir), Programs: programs, Limit: o.limit}
+	report, err := w.runLab(ctx, o, job)
+	if err != nil {
+		return err
+	}
+	return report.Failed()
+}
+
+// checkOutside has the suite's test of the verdict look at this host, where it
+// must not be KVM.
+func (w *work) checkOutside(ctx context.Context, o options, programs []lab.Program) error {
+	for _, p := range programs {
+		if p.Name == module+"/"+suitePackage {
+			p.Argv = []string{p.Argv[0], "-test.run=^TestVerdict$"}
+			job := lab.Job{Env: environment("tcg", w.scratch(), o.results), Programs: []lab.Program{p}, Limit: time.Minute}
+			return runHere(ctx, job, o.results)
+		}
+	}
+	return nil
+}
+
+// runHere runs a job on this host.
+func runHere(ctx context.Context, job lab.Job, results string) error {
+	report, err := job.Run(ctx, os.Stdout, results)
+	return errors.Join(err, report.Failed())
+}
+
+// runCommand runs the user's command in the lab.
+func (w *work) runCommand(ctx context.Context, o options) error {
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	job := lab.Job{
+		Env:      environment("kvm", lab.ScratchDir, lab.ResultsDir),
+		Programs: []lab.Program{{Name: o.command[0], Argv: o.command, Dir: dir}},
+		Limit:    o.limit,
+	}
+	report, err := w.runLab(ctx, o, job)
+	if err != nil {
+		return err
+	}
+	if r := report.Results[0]; r.Code != 0 {
+		return &commandFailed{code: max(r.Code, 1)}
+	}
+	return nil
+}
+
+// environment is the programs' environment.
+func environment(accel, scratch, results string) []string {
+	return []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=/root",
+		"TMPDIR=" + filepath.Join(scratch, "tmp"),
+		"RUNCVM_PREFIX=" + harness.Prefix(),
+		"RUNCVM_ROOTFS=" + harness.RootfsArchive(),
+		"RUNCVM_REQUIRE=all",
+		"RUNCVM_CONFORMANCE_SCRATCH=" + scratch,
+		lab.AccelVar + "=" + accel,
+		lab.ScratchVar + "=" + scratch,
+		lab.ResultsVar + "=" + results,
+	}
+}

@@ -1,0 +1,117 @@
+package suite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/runcvm/runcvm/conformance/harness"
+	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
+)
+
+// bundle is an OCI bundle on the scratch disk's root file system.
+type bundle struct {
+	t    *testing.T
+	dir  string
+	root string // --root of the runtime
+	id   string
+}
+
+// newBundle makes a bundle that runs a program without a terminal.
+func newBundle(t *testing.T, args ...string) *bundle {
+	t.Helper()
+	b := &bundle{t: t, dir: t.TempDir(), root: t.TempDir()}
+	b.id = fmt.Sprintf("kvm-%d-%s", os.Getpid(), filepath.Base(filepath.Dir(b.dir))+filepath.Base(b.dir))
+	t.Cleanup(func() {
+		// By its own context: the test's has ended. Most have nothing to delete.
+		_ = b.runtime().Command(context.Background(), "--root", b.root, "delete", "--force", b.id).Run()
+	})
+	b.must("spec", "--bundle", b.dir)
+	path := filepath.Join(b.dir, "config.json")
+	body, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := map[string]any{}
+	if err := json.Unmarshal(body, &config); err != nil {
+		t.Fatal(err)
+	}
+	config["root"] = map[string]any{"path": filepath.Join(os.Getenv(lab.ScratchVar), "rootfs"), "readonly": false}
+	process := config["process"].(map[string]any)
+	process["terminal"], process["args"] = false, args
+	if body, err = json.Marshal(config); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, body, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *bundle) runtime() harness.Runtime { return harness.Installed() }
+
+func (b *bundle) command(args ...string) *exec.Cmd {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), commandLimit)
+	b.t.Cleanup(cancel)
+	return b.runtime().Command(ctx, append([]string{"--root", b.root}, args...)...)
+}
+
+// run runs a verb with this input.
+func (b *bundle) run(stdin io.Reader, args ...string) harness.Result {
+	b.t.Helper()
+	r, err := harness.Run(b.command(args...), stdin)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r
+}
+
+// must runs a verb that has to succeed and returns what it prints.
+func (b *bundle) must(args ...string) string {
+	b.t.Helper()
+	r := b.run(strings.NewReader(""), args...)
+	if r.Code != 0 {
+		b.t.Fatalf("runcvm %s: exit code %d: %s", strings.Join(args, " "), r.Code, r.Stderr)
+	}
+	return r.Stdout
+}
+
+// detach starts the bundle and leaves it running. Its output goes to the file
+// that is returned.
+func (b *bundle) detach() string {
+	b.t.Helper()
+	// A file, not a pipe: whoever reads that would wait for the container's end.
+	out, err := os.Create(filepath.Join(b.root, "out"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := b.command("run", "--detach", "--bundle", b.dir, b.id)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		said, _ := os.ReadFile(out.Name())
+		b.t.Fatalf("run --detach: %v: %s", err, said)
+	}
+	return out.Name()
+}
+
+// status is the container's status, "" when there is none of that name.
+func (b *bundle) status() string {
+	b.t.Helper()
+	r := b.run(strings.NewReader(""), "state", b.id)
+	if r.Code != 0 {
+		return ""
+	}
+	var state struct{ Status string }
+	if err := json.Unmarshal([]byte(r.Stdout), &state); err != nil {
+		b.t.Fatal(err)
+	}
+	return state.Status
+}

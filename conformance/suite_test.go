@@ -1,0 +1,69 @@
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/runcvm/runcvm/conformance/harness"
+)
+
+// otherPrefix is where TestOtherSuite installs, and where the runtime
+// "runcvm-suite" looks.
+func otherPrefix() string { return filepath.Join(harness.Scratch(), "suite") }
+
+// tools is what an installation says of its tool root.
+func tools(t *testing.T, prefix string) (m struct {
+	Suite         string
+	VirtiofsdKind string `json:"virtiofsd_kind"`
+},
+) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(content(t, filepath.Join(prefix, "root/etc/runcvm/tools.json"))), &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestOtherSuite boots a container on the tools of the Debian release that is
+// not the installed one: another QEMU, the other virtiofsd, another kernel.
+// Without its packages in the cache of installations, they are fetched.
+func TestOtherSuite(t *testing.T) {
+	start(t)
+	vmOnly(t)
+	installed := tools(t, harness.Prefix())
+	suite := "trixie"
+	if installed.Suite == suite {
+		suite = "bookworm"
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	install := harness.Runtime{Path: harness.Binary(), Args: []string{"--prefix=" + otherPrefix()}}.Command(ctx, "install", "--suite", suite, "--no-docker")
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", install, err, out)
+	}
+	if other := tools(t, otherPrefix()); other.Suite != suite || other.VirtiofsdKind == installed.VirtiofsdKind {
+		t.Errorf("installed %+v beside %+v, want the other virtiofsd", other, installed)
+	}
+
+	dir := tree(t, map[string]string{"from-host": "1\n"})
+	c := backgroundOn(t, "runcvm-suite", "--volume", dir+":/shared", image, "sh", "-c", `uname -r; exec sleep infinity`)
+	latest, err := os.Readlink(filepath.Join(otherPrefix(), "kernels/debian/latest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.logged(latest)
+	want(t, c.exec("sh", "-c", "cat /shared/from-host; echo guest > /shared/from-guest; echo e >&2; exit 7"),
+		harness.Result{Stdout: "1\n", Stderr: "e\n", Code: 7})
+	equal(t, "from the guest", content(t, filepath.Join(dir, "from-guest")), "guest\n")
+	if err := os.WriteFile(filepath.Join(dir, "from-host"), []byte("2\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the host's change in the container", func() bool {
+		return strings.HasPrefix(c.exec("cat", "/shared/from-host").Stdout, "2")
+	})
+}
