@@ -95,13 +95,17 @@ func panicked(results string) bool {
 // lastWords are the ends of the lab's console and of the programs' logs.
 func lastWords(results string) string {
 	var b strings.Builder
-	for _, name := range []string{consoleLog, qemuLog, lab.RootTag + logSuffix, lab.ResultsTag + logSuffix} {
-		body, err := os.ReadFile(filepath.Join(results, name))
+	for _, log := range []struct {
+		name  string
+		lines int
+	}{{consoleLog, 30}, {qemuLog, 30}, {lab.RootTag + logSuffix, 2}, {lab.ResultsTag + logSuffix, 2}} {
+		body, err := os.ReadFile(filepath.Join(results, log.name))
 		if err != nil || len(body) == 0 {
 			continue
 		}
 		lines := strings.Split(strings.TrimSpace(string(body)), "\n")
-		fmt.Fprintf(&b, "--- %s, its end:\n%s\n", name, strings.Join(lines[max(0, len(lines)-30):], "\n"))
+		lines = lines[max(0, len(lines)-log.lines):]
+		fmt.Fprintf(&b, "--- the end of %s:\n%s\n", filepath.Join(results, log.name), strings.Join(lines, "\n"))
 	}
 	return b.String()
 }
