@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/runcvm/runcvm/conformance/harness"
@@ -130,4 +131,22 @@ func TestFileSystem(t *testing.T) {
 		perl -e 'open F, "+>", "m" or die; unlink "m"; print F "kept"; seek F,0,0; print <F>, "\n"'
 		perl -MSocket -e 'socket S, AF_UNIX, SOCK_STREAM, 0; bind S, sockaddr_un("s") or die; print -S "s" ? "socket\n" : "none\n"'
 		mknod n c 1 3; echo x > n; stat -c %t:%T n; df --output=target / | tail -1; sync; echo end`)
+}
+
+// TestSharedMapping writes files through mappings: the kernel's writeback
+// carries the pages, which stalls the writer when it does not work, and what
+// it has not carried by the container's end is written then.
+func TestSharedMapping(t *testing.T) {
+	start(t)
+	const mib = 24
+	dir := t.TempDir()
+	name := newName(t)
+	must(t, docker(t, "run", "--name", name, "--runtime", underTest(), "--volume", dir+":/mnt", probeImage,
+		"sh", "-c", fmt.Sprintf("probe map /mnt/f %d && probe map /var/f %d", mib, mib)))
+	must(t, docker(t, "cp", name+":/var/f", filepath.Join(dir, "root")))
+	for _, file := range []string{"f", "root"} {
+		if got := strings.Count(content(t, filepath.Join(dir, file)), "m"); got != mib<<20 {
+			t.Errorf("%s: %d bytes arrived, want %d", file, got, mib<<20)
+		}
+	}
 }

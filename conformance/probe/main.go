@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -22,6 +23,7 @@ const usage = `usage:
   probe serve ADDRESS           a TCP echo server
   probe echo ADDRESS BYTES      sends random bytes to an echo server and compares what comes back
   probe dns udp|tcp SERVER NAME the addresses of a name, as this server tells them
+  probe map FILE MIB            fills a new file through a shared mapping, without a sync
 `
 
 var errUsage = errors.New("unknown command")
@@ -50,6 +52,12 @@ func run(args []string, stdout io.Writer) error {
 		return echo(stdout, args[1], size)
 	case len(args) == 4 && args[0] == "dns":
 		return lookup(stdout, args[1], args[2], args[3])
+	case len(args) == 3 && args[0] == "map":
+		mib, err := strconv.Atoi(args[2])
+		if err != nil {
+			return err
+		}
+		return fillMapping(args[1], mib<<20)
 	}
 	return errUsage
 }
@@ -149,4 +157,24 @@ func lookup(w io.Writer, network, server, name string) error {
 	slices.Sort(addrs)
 	fmt.Fprintln(w, strings.Join(addrs, " "))
 	return nil
+}
+
+// fillMapping leaves it to the kernel to write the pages out.
+func fillMapping(path string, size int) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Truncate(int64(size)); err != nil {
+		return err
+	}
+	m, err := syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	for i := range m {
+		m[i] = 'm'
+	}
+	return syscall.Munmap(m)
 }

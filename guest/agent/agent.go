@@ -179,6 +179,7 @@ type firstProcess struct {
 	gone    chan struct{} // closed when it has ended
 	pidNS   *os.File
 	mountNS *os.File
+	share   *os.File // see MountShare; nil without a share
 }
 
 func (f *firstProcess) kill(r *Reaper, timeout time.Duration) error {

@@ -38,8 +38,19 @@ func (a *Agent) startFirst() error {
 
 // MountShare mounts the virtiofs share in the container's mount namespace. It
 // may be called before the rest of the configuration is known.
+//
+// The agent keeps the share's root open. Its subdirectories are file systems of
+// their own that write back through the device of this one, which the kernel
+// takes away when the last reference to it goes (SB_I_PERSB_BDI): pages dirtied
+// through mappings would then never be written, and their writers stall.
 func (a *Agent) MountShare(tag string) error {
-	return a.first.order(order{Share: &shareOrder{Tag: tag, Dir: a.config.ShareDir}})
+	f := &a.first
+	if err := f.order(order{Share: &shareOrder{Tag: tag, Dir: a.config.ShareDir}}); err != nil {
+		return err
+	}
+	var err error
+	f.share, err = os.OpenFile("/proc/"+strconv.Itoa(f.pid)+"/root"+a.config.ShareDir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	return err
 }
 
 // BuildRoot makes the container's root file system. The configuration's own
