@@ -116,7 +116,7 @@ func (o ImportOptions) digest(s source) (string, error) {
 	h := sha256.New()
 	enc := json.NewEncoder(h)
 	for _, file := range []string{s.image, o.Guest} {
-		sum, err := fileDigest(file)
+		sum, err := FileDigest(file)
 		if err != nil {
 			return "", err
 		}
@@ -243,7 +243,7 @@ func (o ImportOptions) initramfs(modules, dst string) ([]string, error) {
 func digests(dir string) (map[string]string, error) {
 	files := map[string]string{}
 	err := walkFiles(dir, func(name string, _ fs.DirEntry) error {
-		sum, err := fileDigest(filepath.Join(dir, name))
+		sum, err := FileDigest(filepath.Join(dir, name))
 		files[name] = sum
 		return err
 	})

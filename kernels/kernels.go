@@ -114,7 +114,7 @@ func Verify(dir string) error {
 			problems = append(problems, fmt.Errorf("the manifest lists %q, which is not below the folder", name))
 			continue
 		}
-		sum, err := fileDigest(filepath.Join(dir, name))
+		sum, err := FileDigest(filepath.Join(dir, name))
 		switch {
 		case err != nil:
 			problems = append(problems, err)
@@ -128,8 +128,8 @@ func Verify(dir string) error {
 	return nil
 }
 
-// fileDigest returns the sha256 of a regular file in hex.
-func fileDigest(name string) (string, error) {
+// FileDigest returns the sha256 of a regular file in hex.
+func FileDigest(name string) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return "", err

@@ -183,11 +183,11 @@ func (o *Options) installPrograms(p *printer) error {
 
 // installProgram replaces dst, which may be running, unless it is the same.
 func installProgram(src, dst string) (changed bool, err error) {
-	want, err := fileDigest(src)
+	want, err := kernels.FileDigest(src)
 	if err != nil {
 		return false, err
 	}
-	if got, err := fileDigest(dst); err == nil && got == want {
+	if got, err := kernels.FileDigest(dst); err == nil && got == want {
 		return false, nil
 	}
 	in, err := os.Open(src)

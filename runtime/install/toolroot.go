@@ -17,6 +17,7 @@ import (
 
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/internal/treeswap"
+	"github.com/runcvm/runcvm/kernels"
 	"github.com/runcvm/runcvm/runtime/install/elfdeps"
 )
 
@@ -76,7 +77,7 @@ func (b *toolRoot) install(ctx context.Context, target string) (m toolsManifest,
 
 // inputs identifies all that the tool root is made of.
 func (b *toolRoot) inputs() (string, error) {
-	own, err := fileDigest(b.runcvm)
+	own, err := kernels.FileDigest(b.runcvm)
 	if err != nil {
 		return "", err
 	}
@@ -243,7 +244,7 @@ func listFiles(dir string) (map[string]string, error) {
 			files[name] = "-> " + target
 			return err
 		case d.Type().IsRegular() && name != fileList:
-			sum, err := fileDigest(filepath.Join(dir, name))
+			sum, err := kernels.FileDigest(filepath.Join(dir, name))
 			files[name] = sum
 			return err
 		}
@@ -276,19 +277,6 @@ func verifyFiles(dir string) error {
 		return errors.New("files have changed since the installation")
 	}
 	return nil
-}
-
-func fileDigest(name string) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 func writeJSON(name string, v any) error {

@@ -68,7 +68,7 @@ func (s *Supervisor) startChild(name string, argv []string, files []*os.File) (*
 			// virtiofsd ends when QEMU does, and is known to have done so first.
 			select {
 			case <-s.stopping:
-			case <-time.After(2 * time.Second):
+			case <-time.After(deathIsKnown):
 			}
 		}
 		select {

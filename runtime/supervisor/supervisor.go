@@ -210,8 +210,9 @@ func (s *Supervisor) killChildren() {
 	s.children.kill()
 }
 
-// deathIsKnown is how long the end of the agent stream waits for the news of
-// its cause: QEMU's descriptors close before its end is known.
+// deathIsKnown is how long what ends with QEMU, the agent stream and virtiofsd,
+// waits for the news of its cause: QEMU's descriptors close before its end is
+// known.
 const deathIsKnown = 2 * time.Second
 
 // cause is what really ended the run: when a child died, every wait on the
