@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/runtime/vsock"
 )
 
 // Options says where facts come from and brings those that other packages know.
@@ -37,6 +38,7 @@ func Gather(o Options) (plan.Facts, error) {
 	return plan.Facts{
 		Host:    host,
 		KVM:     v.KVM,
+		Vsock:   vsock.Probe(),
 		Tools:   o.Tools,
 		Image:   o.Image,
 		Bundle:  o.Bundle,
