@@ -1,0 +1,241 @@
+package dockerrun
+
+import (
+	"encoding/csv"
+	"fmt"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/docker/go-units"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// defaultShm is the size of /dev/shm in bytes unless docker run says otherwise.
+const defaultShm = 64 << 20
+
+// kernelMounts are those that Docker gives every container.
+func kernelMounts() []specs.Mount {
+	return []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
+		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+	}
+}
+
+// mounts lists Docker's own mounts, then those of the container, those of short
+// paths first.
+func (b *builder) mounts() error {
+	given := b.engineFiles()
+	for _, read := range []func() ([]specs.Mount, error){b.volumes, b.longMounts, b.imageVolumes, b.tmpfs} {
+		more, err := read()
+		if err != nil {
+			return err
+		}
+		for _, m := range more {
+			given = slices.DeleteFunc(given, func(have specs.Mount) bool { return have.Destination == m.Destination })
+			given = append(given, m)
+		}
+	}
+	slices.SortStableFunc(given, func(a, b specs.Mount) int {
+		return strings.Count(path.Clean(a.Destination), "/") - strings.Count(path.Clean(b.Destination), "/")
+	})
+	kernel := slices.DeleteFunc(kernelMounts(), func(m specs.Mount) bool {
+		return slices.ContainsFunc(given, func(g specs.Mount) bool { return g.Destination == m.Destination })
+	})
+	if b.o.privileged {
+		for i := range kernel {
+			kernel[i].Options = slices.DeleteFunc(kernel[i].Options, func(o string) bool { return o == "ro" })
+			if strings.HasPrefix(kernel[i].Destination, "/sys") {
+				kernel[i].Options = append(kernel[i].Options, "rw")
+			}
+		}
+	}
+	b.spec.Mounts = append(kernel, given...)
+	return nil
+}
+
+// engineFiles are /dev/shm and the files that Docker writes for each container.
+func (b *builder) engineFiles() []specs.Mount {
+	shm := int64(defaultShm)
+	if b.o.shmSize > 0 {
+		shm = int64(b.o.shmSize)
+	}
+	mounts := []specs.Mount{{
+		Destination: "/dev/shm", Type: "tmpfs", Source: "shm",
+		Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=" + strconv.FormatInt(shm, 10)},
+	}}
+	for _, name := range []string{"resolv.conf", "hostname", "hosts"} {
+		mounts = append(mounts, bind(filepath.Join(b.where.RootDir, "containers", b.where.ID, name), "/etc/"+name, false))
+	}
+	return mounts
+}
+
+func bind(source, destination string, readOnly bool) specs.Mount {
+	m := specs.Mount{Destination: destination, Type: "bind", Source: source, Options: []string{"rbind"}}
+	if readOnly {
+		m.Options = append(m.Options, "ro")
+	}
+	m.Options = append(m.Options, "rprivate")
+	return m
+}
+
+// volume is where Docker keeps a volume's files. One without a name gets a
+// random one.
+func (b *builder) volume(name string) string {
+	if name == "" {
+		name = "anonymous"
+	}
+	return filepath.Join(b.where.RootDir, "volumes", name, "_data")
+}
+
+// volumes reads --volume: SOURCE:DESTINATION[:OPTIONS], or DESTINATION alone.
+func (b *builder) volumes() ([]specs.Mount, error) {
+	var mounts []specs.Mount
+	for _, text := range b.o.volumes {
+		parts := strings.Split(text, ":")
+		var source, destination, options string
+		switch len(parts) {
+		case 1:
+			destination = parts[0]
+		case 2:
+			source, destination = parts[0], parts[1]
+		case 3:
+			source, destination, options = parts[0], parts[1], parts[2]
+		}
+		if !path.IsAbs(destination) {
+			return nil, fmt.Errorf("docker run's flags: --volume %q: write SOURCE:DESTINATION[:OPTIONS], where the destination is an absolute path in the container", text)
+		}
+		if source != "" && !filepath.IsAbs(source) && strings.ContainsRune(source, filepath.Separator) || source == "." {
+			absolute, err := filepath.Abs(source)
+			if err != nil {
+				return nil, err
+			}
+			source = absolute
+		}
+		if !filepath.IsAbs(source) {
+			source = b.volume(source)
+		}
+		m := bind(source, path.Clean(destination), slices.Contains(strings.Split(options, ","), "ro"))
+		mounts = append(mounts, m)
+	}
+	return mounts, nil
+}
+
+// longMounts reads --mount: comma-separated settings.
+func (b *builder) longMounts() ([]specs.Mount, error) {
+	var mounts []specs.Mount
+	for _, text := range b.o.mounts {
+		fields, err := csv.NewReader(strings.NewReader(text)).Read()
+		if err != nil {
+			return nil, fmt.Errorf("docker run's flags: --mount %q: %w", text, err)
+		}
+		m, err := b.longMount(fields)
+		if err != nil {
+			return nil, fmt.Errorf("docker run's flags: --mount %q: %w", text, err)
+		}
+		mounts = append(mounts, m)
+	}
+	return mounts, nil
+}
+
+func (b *builder) longMount(fields []string) (specs.Mount, error) {
+	set := map[string]string{"type": "volume"}
+	for _, field := range fields {
+		name, value, _ := strings.Cut(field, "=")
+		switch name {
+		case "src":
+			name = "source"
+		case "dst", "target":
+			name = "destination"
+		case "ro":
+			name = "readonly"
+		}
+		if !slices.Contains([]string{"type", "source", "destination", "readonly", "tmpfs-size", "tmpfs-mode"}, name) {
+			return specs.Mount{}, fmt.Errorf("a plan can be made from type, source, destination, readonly, tmpfs-size and tmpfs-mode, not from %q", name)
+		}
+		set[name] = value
+	}
+	destination := set["destination"]
+	if !path.IsAbs(destination) {
+		return specs.Mount{}, fmt.Errorf("the destination %q is no absolute path in the container", destination)
+	}
+	readOnly, given := set["readonly"]
+	ro := given && readOnly != "false" && readOnly != "0"
+	switch set["type"] {
+	case "bind":
+		return bind(set["source"], path.Clean(destination), ro), nil
+	case "volume":
+		return bind(b.volume(set["source"]), path.Clean(destination), ro), nil
+	case "tmpfs":
+		var options []string
+		if ro {
+			options = append(options, "ro")
+		}
+		if mode := set["tmpfs-mode"]; mode != "" {
+			options = append(options, "mode="+mode)
+		}
+		if text := set["tmpfs-size"]; text != "" {
+			n, err := units.RAMInBytes(text)
+			if err != nil {
+				return specs.Mount{}, err
+			}
+			options = append(options, "size="+strconv.FormatInt(n, 10))
+		}
+		return tmpfsMount(destination, options), nil
+	}
+	return specs.Mount{}, fmt.Errorf("a plan can be made from the types bind, volume and tmpfs, not from %q", set["type"])
+}
+
+// imageVolumes are those that the image asks for.
+func (b *builder) imageVolumes() ([]specs.Mount, error) {
+	var mounts []specs.Mount
+	for _, destination := range slices.Sorted(maps.Keys(b.config.Volumes)) {
+		given := slices.ContainsFunc(b.o.volumes, func(v string) bool { return slices.Contains(strings.Split(v, ":"), destination) }) ||
+			slices.ContainsFunc(b.o.mounts, func(m string) bool { return strings.Contains(m, "="+destination) })
+		if !given {
+			mounts = append(mounts, bind(b.volume(""), destination, false))
+			b.note("The image's volume %s gets a folder with a random name.", destination)
+		}
+	}
+	return mounts, nil
+}
+
+// tmpfs reads --tmpfs: DESTINATION[:OPTIONS].
+func (b *builder) tmpfs() ([]specs.Mount, error) {
+	var mounts []specs.Mount
+	for _, text := range b.o.tmpfs {
+		destination, options, _ := strings.Cut(text, ":")
+		if !path.IsAbs(destination) {
+			return nil, fmt.Errorf("docker run's flags: --tmpfs %q: write DESTINATION[:OPTIONS], where the destination is an absolute path in the container", text)
+		}
+		var list []string
+		if options != "" {
+			list = strings.Split(options, ",")
+		}
+		mounts = append(mounts, tmpfsMount(destination, list))
+	}
+	return mounts, nil
+}
+
+// opposites are options of which the later one wins.
+var opposites = map[string]string{"exec": "noexec", "suid": "nosuid", "dev": "nodev"}
+
+func tmpfsMount(destination string, options []string) specs.Mount {
+	all := []string{"noexec", "nosuid", "nodev", "rprivate"}
+	for _, o := range options {
+		if no, ok := opposites[o]; ok {
+			all = slices.DeleteFunc(all, func(have string) bool { return have == no })
+		}
+		if !slices.Contains(all, o) {
+			all = append(all, o)
+		}
+	}
+	return specs.Mount{Destination: path.Clean(destination), Type: "tmpfs", Source: "tmpfs", Options: all}
+}
