@@ -31,7 +31,8 @@ var rules = []rule{
 	{"machine.cpus", []string{"machine.cpus"}, Host, Restart, ofProgram},
 	{"machine.memory_mib", []string{"machine.memory"}, Host, Restart, ofProgram},
 	{"machine.overhead_mib", []string{"machine.accel"}, Host, Restart, ofProgram},
-	{"kernel.command_line", []string{"kernel", "machine.cpus", "machine.accel"}, Host, Restart, "the host's processor"},
+	{"kernel.command_line", []string{"kernel.append", "machine.cpus", "machine.accel"}, Host, Restart, "the host's processor"},
+	{"kernel.version", []string{"kernel.distribution", "kernel.version"}, Host, Restart, "the installed kernels"},
 	{"kernel", []string{"kernel.distribution", "kernel.version"}, Host, Restart, "the installed kernels"},
 
 	// Where the container's files are is another place for each container.
@@ -75,10 +76,11 @@ var rules = []rule{
 	{"processes.qemu.argv[-accel]", []string{"machine.accel"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-cpu]", []string{"machine.accel"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-bios]", []string{"firmware"}, Host, Restart, ofProgram},
-	{"processes.qemu.argv[-append]", []string{"kernel", "machine.cpus", "machine.accel"}, Host, Restart, ofProgram},
+	{"processes.qemu.argv[-append]", []string{"kernel.append", "kernel.command_line", "machine.cpus", "machine.accel"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-kernel]", []string{"kernel"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-initrd]", []string{"kernel"}, Host, Restart, ofProgram},
-	{"processes.virtiofsd", []string{"rootfs"}, Host, Restart, "the installed virtiofsd"},
+	{"processes.virtiofsd.argv[program]", nil, Host, Restart, "the installed virtiofsd"},
+	{"processes.virtiofsd", []string{"rootfs", "processes.virtiofsd.argv[program]"}, Host, Restart, "the installed virtiofsd"},
 	{"processes", []string{anything}, Host, Restart, ofProgram},
 }
 
@@ -134,6 +136,9 @@ func attribute(attributes, values []Change) []Change {
 			}
 		}
 		c.Kind, c.Class, c.Cause = r.kind, r.class, r.cause
+		if strings.HasPrefix(r.cause, "--") {
+			c.Cause = "docker's " + r.cause
+		}
 		if len(roots) > 0 && r.class != None {
 			c.deriveFrom(roots)
 		} else {

@@ -15,8 +15,10 @@ import (
 // flat is a plan as values by path.
 type flat struct {
 	values map[string]any
-	// order has the names of the elements of each list that is taken apart.
-	order map[string][]string
+	// order has the names of the elements of each list that is taken apart, and
+	// elements those by their paths, whole.
+	order    map[string][]string
+	elements map[string]any
 }
 
 // flatten takes a plan's JSON apart, without what is compared by its meaning.
@@ -35,7 +37,7 @@ func flatten(p *plan.Plan) (*flat, error) {
 	for _, name := range []string{"format_version", "digest", "profiles", "origins", "warnings"} {
 		delete(tree, name)
 	}
-	f := &flat{values: map[string]any{}, order: map[string][]string{}}
+	f := &flat{values: map[string]any{}, order: map[string][]string{}, elements: map[string]any{}}
 	f.add("", tree)
 	return f, nil
 }
@@ -52,8 +54,10 @@ func (f *flat) add(path string, value any) {
 		}
 		if parts, ok := takeApart(path, v); ok {
 			for _, p := range parts {
+				element := path + "[" + p.name + "]"
 				f.order[path] = append(f.order[path], p.name)
-				f.add(path+"["+p.name+"]", p.value)
+				f.elements[element] = p.value
+				f.add(element, p.value)
 			}
 			return
 		}
@@ -143,18 +147,18 @@ func assignments(list []any) []part {
 
 // compare lists the differences in a stable order.
 func (f *flat) compare(after *flat) []Change {
+	old, now := f.without(after), after.without(f)
 	paths := map[string]bool{}
-	for path := range f.values {
+	for path := range old {
 		paths[path] = true
 	}
-	for path := range after.values {
+	for path := range now {
 		paths[path] = true
 	}
 	var changes []Change
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
-		old, now := f.values[path], after.values[path]
-		if !reflect.DeepEqual(old, now) {
-			changes = append(changes, Change{Path: path, Old: old, New: now})
+		if !reflect.DeepEqual(old[path], now[path]) {
+			changes = append(changes, Change{Path: path, Old: old[path], New: now[path]})
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(f.order)) {
@@ -164,6 +168,24 @@ func (f *flat) compare(after *flat) []Change {
 		}
 	}
 	return changes
+}
+
+// without returns the values, where an element that the other side lacks is a
+// value as a whole.
+func (f *flat) without(other *flat) map[string]any {
+	values := maps.Clone(f.values)
+	for element, value := range f.elements {
+		if _, there := other.elements[element]; there {
+			continue
+		}
+		for path := range f.values {
+			if leads(element, path) {
+				delete(values, path)
+			}
+		}
+		values[element] = value
+	}
+	return values
 }
 
 // common returns those of names that others have as well.

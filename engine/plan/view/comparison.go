@@ -105,6 +105,10 @@ func (s *sheet) summary(primary, derived, silent []diff.Change) {
 		s.line("%s %s. Of the plan's other values, %d follow from these.", s.colour(bold, "Changes:"), strings.Join(parts, ", "), len(derived))
 	}
 	if len(silent) > 0 {
-		s.line("%s", s.faint(fmt.Sprintf("%d explanations or places differ, which leaves the machine as it is: --format json lists them.", len(silent))))
+		what := "1 other difference, which leaves the machine as it is, is"
+		if len(silent) > 1 {
+			what = fmt.Sprintf("%d other differences, which leave the machine as it is, are", len(silent))
+		}
+		s.line("%s", s.faint(what+" shown by --format json."))
 	}
 }
