@@ -56,7 +56,7 @@ var rules = []rule{
 	{"guest", nil, Container, Recreate, ofContainer},
 
 	{"oci.mounts[/vm/rootfs].source", nil, Container, None, "where the container's root is on the host"},
-	{"oci.mounts[/vm/rootfs]", []string{"rootfs"}, Container, Recreate, "--read-only"},
+	{"oci.mounts[/vm/rootfs]", []string{"rootfs.read_only"}, Container, Recreate, "--read-only"},
 	{"oci.mounts[/run/runcvm].source", nil, Container, None, "where the container's state is on the host"},
 	{"oci.mounts[/kernel]", []string{"kernel"}, Host, Restart, "the installed kernels"},
 	{"oci.mounts", []string{"guest.mounts"}, Container, Recreate, "--volume, --mount or --tmpfs"},

@@ -77,8 +77,7 @@ func deviceAt(path string) (*specs.LinuxDevice, error) {
 	default:
 		return nil, nil
 	}
-	// Docker hands the whole of st_mode on.
-	mode, uid, gid := os.FileMode(st.Mode), st.Uid, st.Gid
+	mode, uid, gid := os.FileMode(st.Mode&^unix.S_IFMT), st.Uid, st.Gid
 	d.FileMode, d.UID, d.GID = &mode, &uid, &gid
 	return d, nil
 }

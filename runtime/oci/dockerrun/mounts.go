@@ -18,7 +18,11 @@ import (
 const defaultShm = 64 << 20
 
 // kernelMounts are those that Docker gives every container.
-func kernelMounts() []specs.Mount {
+func (b *builder) kernelMounts() []specs.Mount {
+	shm := int64(defaultShm)
+	if b.o.shmSize > 0 {
+		shm = int64(b.o.shmSize)
+	}
 	return []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
@@ -26,27 +30,43 @@ func kernelMounts() []specs.Mount {
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
 		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=" + strconv.FormatInt(shm, 10)}},
 	}
 }
 
 // mounts lists Docker's own mounts, then those of the container, those of short
 // paths first.
 func (b *builder) mounts() error {
-	given := b.engineFiles()
-	for _, read := range []func() ([]specs.Mount, error){b.volumes, b.longMounts, b.imageVolumes, b.tmpfs} {
+	long, err := b.longMounts()
+	if err != nil {
+		return err
+	}
+	isTmpfs := func(m specs.Mount) bool { return m.Type == "tmpfs" }
+	isBind := func(m specs.Mount) bool { return m.Type != "tmpfs" }
+	var given []specs.Mount
+	for _, read := range []func() ([]specs.Mount, error){
+		b.volumes,
+		func() ([]specs.Mount, error) { return slices.DeleteFunc(slices.Clone(long), isTmpfs), nil },
+		b.imageVolumes,
+		b.tmpfs,
+		func() ([]specs.Mount, error) { return slices.DeleteFunc(slices.Clone(long), isBind), nil },
+		b.engineFiles,
+	} {
 		more, err := read()
 		if err != nil {
 			return err
 		}
 		for _, m := range more {
-			given = slices.DeleteFunc(given, func(have specs.Mount) bool { return have.Destination == m.Destination })
-			given = append(given, m)
+			// The files of the engine's own give way to those that were asked for.
+			if !slices.ContainsFunc(given, func(have specs.Mount) bool { return have.Destination == m.Destination }) {
+				given = append(given, m)
+			}
 		}
 	}
 	slices.SortStableFunc(given, func(a, b specs.Mount) int {
 		return strings.Count(path.Clean(a.Destination), "/") - strings.Count(path.Clean(b.Destination), "/")
 	})
-	kernel := slices.DeleteFunc(kernelMounts(), func(m specs.Mount) bool {
+	kernel := slices.DeleteFunc(b.kernelMounts(), func(m specs.Mount) bool {
 		return slices.ContainsFunc(given, func(g specs.Mount) bool { return g.Destination == m.Destination })
 	})
 	if b.o.privileged {
@@ -61,20 +81,14 @@ func (b *builder) mounts() error {
 	return nil
 }
 
-// engineFiles are /dev/shm and the files that Docker writes for each container.
-func (b *builder) engineFiles() []specs.Mount {
-	shm := int64(defaultShm)
-	if b.o.shmSize > 0 {
-		shm = int64(b.o.shmSize)
-	}
-	mounts := []specs.Mount{{
-		Destination: "/dev/shm", Type: "tmpfs", Source: "shm",
-		Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=" + strconv.FormatInt(shm, 10)},
-	}}
+// engineFiles are those that Docker writes for each container.
+func (b *builder) engineFiles() ([]specs.Mount, error) {
+	var mounts []specs.Mount
 	for _, name := range []string{"resolv.conf", "hostname", "hosts"} {
-		mounts = append(mounts, bind(filepath.Join(b.where.RootDir, "containers", b.where.ID, name), "/etc/"+name, false))
+		m := bind(filepath.Join(b.where.RootDir, "containers", b.where.ID, name), "/etc/"+name, false)
+		mounts = append(mounts, m)
 	}
-	return mounts
+	return mounts, nil
 }
 
 func bind(source, destination string, readOnly bool) specs.Mount {
@@ -86,13 +100,15 @@ func bind(source, destination string, readOnly bool) specs.Mount {
 	return m
 }
 
-// volume is where Docker keeps a volume's files. One without a name gets a
-// random one.
-func (b *builder) volume(name string) string {
+// volume mounts one of Docker's volumes. One without a name gets a random one.
+func (b *builder) volume(name, destination string, readOnly bool) specs.Mount {
 	if name == "" {
 		name = "anonymous"
+		b.note("The volume at %s gets a folder with a random name.", destination)
 	}
-	return filepath.Join(b.where.RootDir, "volumes", name, "_data")
+	m := bind(filepath.Join(b.where.RootDir, "volumes", name, "_data"), destination, readOnly)
+	m.Options = slices.DeleteFunc(m.Options, func(o string) bool { return o == "rprivate" })
+	return m
 }
 
 // volumes reads --volume: SOURCE:DESTINATION[:OPTIONS], or DESTINATION alone.
@@ -119,11 +135,13 @@ func (b *builder) volumes() ([]specs.Mount, error) {
 			}
 			source = absolute
 		}
-		if !filepath.IsAbs(source) {
-			source = b.volume(source)
+		readOnly := slices.Contains(strings.Split(options, ","), "ro")
+		destination = path.Clean(destination)
+		if filepath.IsAbs(source) {
+			mounts = append(mounts, bind(source, destination, readOnly))
+		} else {
+			mounts = append(mounts, b.volume(source, destination, readOnly))
 		}
-		m := bind(source, path.Clean(destination), slices.Contains(strings.Split(options, ","), "ro"))
-		mounts = append(mounts, m)
 	}
 	return mounts, nil
 }
@@ -172,7 +190,7 @@ func (b *builder) longMount(fields []string) (specs.Mount, error) {
 	case "bind":
 		return bind(set["source"], path.Clean(destination), ro), nil
 	case "volume":
-		return bind(b.volume(set["source"]), path.Clean(destination), ro), nil
+		return b.volume(set["source"], path.Clean(destination), ro), nil
 	case "tmpfs":
 		var options []string
 		if ro {
@@ -186,11 +204,23 @@ func (b *builder) longMount(fields []string) (specs.Mount, error) {
 			if err != nil {
 				return specs.Mount{}, err
 			}
-			options = append(options, "size="+strconv.FormatInt(n, 10))
+			options = append(options, "size="+kernelSize(n))
 		}
 		return tmpfsMount(destination, options), nil
 	}
 	return specs.Mount{}, fmt.Errorf("a plan can be made from the types bind, volume and tmpfs, not from %q", set["type"])
+}
+
+// kernelSize writes a size with the largest unit that divides it.
+func kernelSize(n int64) string {
+	unit := ""
+	for _, next := range []string{"k", "m", "g"} {
+		if n == 0 || n%1024 != 0 {
+			break
+		}
+		n, unit = n/1024, next
+	}
+	return strconv.FormatInt(n, 10) + unit
 }
 
 // imageVolumes are those that the image asks for.
@@ -200,8 +230,7 @@ func (b *builder) imageVolumes() ([]specs.Mount, error) {
 		given := slices.ContainsFunc(b.o.volumes, func(v string) bool { return slices.Contains(strings.Split(v, ":"), destination) }) ||
 			slices.ContainsFunc(b.o.mounts, func(m string) bool { return strings.Contains(m, "="+destination) })
 		if !given {
-			mounts = append(mounts, bind(b.volume(""), destination, false))
-			b.note("The image's volume %s gets a folder with a random name.", destination)
+			mounts = append(mounts, b.volume("", path.Clean(destination), false))
 		}
 	}
 	return mounts, nil

@@ -116,7 +116,7 @@ func (b *builder) user() error {
 		asked = b.config.User
 	}
 	user := &b.spec.Process.User
-	name, group, hasGroup := strings.Cut(asked, ":")
+	name, group, _ := strings.Cut(asked, ":")
 	for _, id := range []struct {
 		text string
 		to   *uint32
@@ -128,9 +128,7 @@ func (b *builder) user() error {
 			b.note("%q is a name of the image's /etc/passwd or /etc/group, which is read when the container is created; the plan has 0 in its place.", id.text)
 		}
 	}
-	if !hasGroup {
-		user.AdditionalGids = append(user.AdditionalGids, user.GID)
-	}
+	user.AdditionalGids = []uint32{user.GID}
 	for _, group := range b.o.groups {
 		n, err := strconv.ParseUint(group, 10, 32)
 		if err != nil {
