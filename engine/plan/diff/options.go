@@ -25,17 +25,10 @@ func options(argv []any) []part {
 				p.value = value
 			}
 			parts = append(parts, p)
+		case parts[len(parts)-1].name == "program":
+			parts = append(parts, part{"argument", word})
 		default:
-			last := &parts[len(parts)-1]
-			if text, ok := last.value.(string); ok && last.name != "program" {
-				last.value = text + " " + word
-				continue
-			}
-			if last.name == "program" {
-				parts = append(parts, part{"argument", word})
-				continue
-			}
-			last.value = word
+			parts[len(parts)-1].follow(word)
 		}
 	}
 	for i := range parts {
@@ -46,6 +39,18 @@ func options(argv []any) []part {
 		}
 	}
 	return parts
+}
+
+// follow adds a word to what belongs to the option.
+func (p *part) follow(word string) {
+	switch v := p.value.(type) {
+	case []any:
+		p.value = append(v, word)
+	case string:
+		p.value = []any{v, word}
+	default:
+		p.value = word
+	}
 }
 
 // identity tells the options of one name apart.

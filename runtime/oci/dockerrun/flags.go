@@ -5,7 +5,6 @@ package dockerrun
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -60,11 +59,12 @@ func Parse(args []string) (*Options, error) {
 
 func unknownFlag(name string, f *pflag.FlagSet) error {
 	var known []string
-	f.VisitAll(func(flag *pflag.Flag) { known = append(known, flag.Name) })
+	f.VisitAll(func(flag *pflag.Flag) { known = append(known, "--"+flag.Name) })
+	name = strings.Repeat("-", min(len(name), 2)) + name
 	var diags diag.Diagnostics
 	diags.Errorf("Unknown flag of docker run",
-		"A plan cannot be made from the flag %q.%s Those that it can be made from, or that do not matter to it, are: --%s.",
-		strings.Repeat("-", min(len(name), 2))+name, diag.DidYouMean(name, known), strings.Join(known, ", --"))
+		"A plan cannot be made from the flag %q.%s Those that it can be made from, or that do not matter to it, are: %s.",
+		name, diag.DidYouMean(name, known), strings.Join(known, ", "))
 	return diags
 }
 
@@ -168,12 +168,4 @@ func (c *cpus) Set(text string) error {
 	}
 	*c = cpus(n)
 	return nil
-}
-
-// Flags lists the names of docker run's flags that Parse takes, sorted.
-func Flags() []string {
-	var names []string
-	new(Options).flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	slices.Sort(names)
-	return names
 }

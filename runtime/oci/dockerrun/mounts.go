@@ -43,26 +43,23 @@ func (b *builder) mounts() error {
 	}
 	isTmpfs := func(m specs.Mount) bool { return m.Type == "tmpfs" }
 	isBind := func(m specs.Mount) bool { return m.Type != "tmpfs" }
-	var given []specs.Mount
+	// The image's volumes give way to what was asked for there, and so do the
+	// files of the engine's own.
 	for _, read := range []func() ([]specs.Mount, error){
 		b.volumes,
 		func() ([]specs.Mount, error) { return slices.DeleteFunc(slices.Clone(long), isTmpfs), nil },
-		b.imageVolumes,
 		b.tmpfs,
 		func() ([]specs.Mount, error) { return slices.DeleteFunc(slices.Clone(long), isBind), nil },
+		b.imageVolumes,
 		b.engineFiles,
 	} {
 		more, err := read()
 		if err != nil {
 			return err
 		}
-		for _, m := range more {
-			// The files of the engine's own give way to those that were asked for.
-			if !slices.ContainsFunc(given, func(have specs.Mount) bool { return have.Destination == m.Destination }) {
-				given = append(given, m)
-			}
-		}
+		b.spec.Mounts = append(b.spec.Mounts, more...)
 	}
+	given := b.spec.Mounts
 	slices.SortStableFunc(given, func(a, b specs.Mount) int {
 		return strings.Count(path.Clean(a.Destination), "/") - strings.Count(path.Clean(b.Destination), "/")
 	})
@@ -81,12 +78,18 @@ func (b *builder) mounts() error {
 	return nil
 }
 
+// mounted says whether something was asked for at a path.
+func (b *builder) mounted(destination string) bool {
+	return slices.ContainsFunc(b.spec.Mounts, func(m specs.Mount) bool { return m.Destination == destination })
+}
+
 // engineFiles are those that Docker writes for each container.
 func (b *builder) engineFiles() ([]specs.Mount, error) {
 	var mounts []specs.Mount
 	for _, name := range []string{"resolv.conf", "hostname", "hosts"} {
-		m := bind(filepath.Join(b.where.RootDir, "containers", b.where.ID, name), "/etc/"+name, false)
-		mounts = append(mounts, m)
+		if !b.mounted("/etc/" + name) {
+			mounts = append(mounts, bind(filepath.Join(b.where.RootDir, "containers", b.where.ID, name), "/etc/"+name, false))
+		}
 	}
 	return mounts, nil
 }
@@ -227,10 +230,8 @@ func kernelSize(n int64) string {
 func (b *builder) imageVolumes() ([]specs.Mount, error) {
 	var mounts []specs.Mount
 	for _, destination := range slices.Sorted(maps.Keys(b.config.Volumes)) {
-		given := slices.ContainsFunc(b.o.volumes, func(v string) bool { return slices.Contains(strings.Split(v, ":"), destination) }) ||
-			slices.ContainsFunc(b.o.mounts, func(m string) bool { return strings.Contains(m, "="+destination) })
-		if !given {
-			mounts = append(mounts, b.volume("", path.Clean(destination), false))
+		if destination = path.Clean(destination); !b.mounted(destination) {
+			mounts = append(mounts, b.volume("", destination, false))
 		}
 	}
 	return mounts, nil
