@@ -57,14 +57,14 @@ func shown(t *testing.T, in *txtar.Archive) []txtar.File {
 	human, machine := view.New("text", &text, view.Options{}), view.New("json", &document, view.Options{})
 	before, after := side(in, "before/"), side(in, "after/")
 	if len(before.Files)+len(after.Files) == 0 {
-		if err := human.Plan(compiled(t, in), []string{"Something was assumed."}); err != nil {
+		if err := human.Plan(compiledPlan(t, in), []string{"Something was assumed."}); err != nil {
 			t.Fatal(err)
 		}
 		return []txtar.File{{Name: "out/text", Data: text.Bytes()}}
 	}
 	c := &view.Comparison{
-		Before: view.Side{Name: "the running machine", Plan: compiled(t, before)},
-		After:  view.Side{Name: "the container web as it would start now", Plan: compiled(t, after)},
+		Before: view.Side{Name: "the running machine", Plan: compiledPlan(t, before)},
+		After:  view.Side{Name: "the container web as it would start now", Plan: compiledPlan(t, after)},
 	}
 	var err error
 	if c.Changes, err = diff.Diff(c.Before.Plan, c.After.Plan); err != nil {
@@ -88,45 +88,27 @@ func side(in *txtar.Archive, prefix string) *txtar.Archive {
 	return out
 }
 
-// compiled is the plan of a golden case's inputs.
-func compiled(t *testing.T, in *txtar.Archive) *plan.Plan {
+// compiledPlan is the plan of a golden case's inputs.
+func compiledPlan(t *testing.T, in *txtar.Archive) *plan.Plan {
 	t.Helper()
-	return decoded(t, runCase(t, in))
-}
-
-// decoded finds the plan among the files of a golden case, nil when there is
-// none.
-func decoded(t *testing.T, files []txtar.File) *plan.Plan {
-	t.Helper()
-	for _, f := range files {
-		switch f.Name {
-		case "out/error.txt":
-			t.Fatalf("the case does not compile:\n%s", f.Data)
-		case "out/plan.json":
-			p, err := plan.Decode(f.Data)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p
-		}
+	c := goldenCase{archive: in}
+	if err := c.readInputs("testdata"); err != nil {
+		t.Fatal(err)
 	}
-	return nil
+	out, err := compileCase(c.config, c.facts, c.files)
+	if err != nil {
+		t.Fatalf("the case does not compile:\n%v", err)
+	}
+	return out.plan
 }
 
 // TestDiffOfAllGoldenPlans compares the plans of all golden cases, each with
 // each: nothing that differs goes unsaid, and each change has its reason.
 func TestDiffOfAllGoldenPlans(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.txtar")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var plans []*plan.Plan
-	for _, name := range cases {
-		if strings.HasPrefix(filepath.Base(name), "error-") {
-			continue
-		}
-		if p := decoded(t, txtar.Parse(readFile(t, name)).Files); p != nil {
-			plans = append(plans, p)
+	for _, c := range goldenCases(t) {
+		if out, err := compileCase(c.config, c.facts, c.files); err == nil {
+			plans = append(plans, out.plan)
 		}
 	}
 	for _, a := range plans {
