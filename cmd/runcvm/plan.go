@@ -19,7 +19,8 @@ const exitDiffers = 2
 func planCommand(g *globals) *cobra.Command {
 	var o oci.Planning
 	var format string
-	var commands, detailed bool
+	var shown view.Options
+	var detailed bool
 	c := &cobra.Command{
 		Use:   "plan [options] [-- DOCKER-RUN-FLAGS... [COMMAND...]]",
 		Short: "Show the machine that would boot, where each value comes from, and how it differs from another",
@@ -37,10 +38,12 @@ After --, --image and --rootfs take docker run's flags and a command.`,
 	f.StringVar(&o.Against, "against", "", "show what differs from `X`: a file by --out, profile:NAME, container:ID, or a name of one of these")
 	f.StringVar(&o.Out, "out", "", "write the plan to `FILE` as JSON as well")
 	f.BoolVar(&detailed, "detailed-exitcode", false, "0 when nothing differs, 1 for an error, 2 when something does")
-	f.BoolVar(&commands, "commands", false, "show the command lines of QEMU and virtiofsd as well")
+	f.BoolVar(&shown.Full, "full", false, "show the whole plan before what differs")
+	f.BoolVar(&shown.Commands, "commands", false, "show the command lines of QEMU and virtiofsd as well")
 	f.StringVar(&format, "format", "text", "text or json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		v := view.New(format, os.Stdout, view.Options{Colour: colour(os.Stdout), Commands: commands})
+		shown.Colour = colour(os.Stdout)
+		v := view.New(format, os.Stdout, shown)
 		if v == nil {
 			return fmt.Errorf("--format %q: use %s", format, strings.Join(view.Formats, " or "))
 		}

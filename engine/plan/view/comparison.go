@@ -23,6 +23,12 @@ func (h *human) Comparison(c *Comparison) error {
 			primary = append(primary, change)
 		}
 	}
+	if h.options.Full {
+		if err := s.plan(c.After.Plan); err != nil {
+			return err
+		}
+		s.line("")
+	}
 	s.line("From %s", diff.Text(c.Before.Name))
 	s.line("to   %s", diff.Text(c.After.Name))
 	s.line("")

@@ -18,18 +18,25 @@ type human struct {
 }
 
 func (h *human) Plan(p *plan.Plan, notes []string) error {
+	s := h.sheet()
+	if err := s.plan(p); err != nil {
+		return err
+	}
+	s.notes(notes)
+	return s.flush()
+}
+
+func (s *sheet) plan(p *plan.Plan) error {
 	if _, err := plan.Encode(p); err != nil { // which computes the digest
 		return err
 	}
-	s := h.sheet()
 	s.glance(p)
 	s.values(p)
-	if h.options.Commands {
+	if s.view.options.Commands {
 		s.commands(p)
 	}
 	s.warnings(p)
-	s.notes(notes)
-	return s.flush()
+	return nil
 }
 
 // glance shows the machine in a few rows.

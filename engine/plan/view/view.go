@@ -40,6 +40,9 @@ type Side struct {
 type Options struct {
 	// Colour is for terminals.
 	Colour bool
+	// Full has a comparison begin with the whole plan that it leads to. JSON has
+	// the differences alone.
+	Full bool
 	// Commands has the command lines of QEMU and virtiofsd shown as well. JSON has
 	// them always.
 	Commands bool
