@@ -27,7 +27,10 @@ const configFile = "config.json"
 type CreateOptions struct {
 	ID       string
 	Bundle   string
-	RuncArgs []string // runc's options without --bundle
+	RuncArgs []string // runc's options without --bundle and --preserve-fds
+	// Descriptors is how many the caller wants to hand on (--preserve-fds), which
+	// a VM cannot have.
+	Descriptors int
 }
 
 // Create prepares the container's VM and creates the container.
@@ -81,6 +84,12 @@ func (r *Runtime) withContainer(o CreateOptions, do func(dir string, files []*os
 	}
 	if r.known(o.ID) {
 		return errExists(o.ID)
+	}
+	if o.Descriptors > 0 {
+		r.Warn(plan.Warning{
+			Summary: "Descriptors not handed on",
+			Detail:  fmt.Sprintf("The %d further descriptors of --preserve-fds are those of this host's files and sockets, which a process in a VM cannot have.", o.Descriptors),
+		})
 	}
 	prepared, err := r.prepare(o.ID, o.Bundle)
 	if err != nil {

@@ -83,6 +83,7 @@ type agentRecord struct {
 	Error     string `json:"error"`
 }
 
+// agentRecord is there once an exec has been answered.
 func (b *bundle) agentRecord() (record agentRecord) {
 	b.t.Helper()
 	for line := range bytes.Lines(b.stateFile("supervisor.log")) {
@@ -128,12 +129,11 @@ func TestVsockCollision(t *testing.T) {
 	release := occupy(t, list[0])
 	first.detach()
 	second.detach()
-	equal(t, "the first one's context id", first.agentRecord().ContextID, list[1])
-	equal(t, "the second one's context id", second.agentRecord().ContextID, list[2])
 	release()
 	for i, b := range []*bundle{first, second} {
 		equal(t, "transport", b.agent().Transport, "vsock")
 		equal(t, "device", b.device(), "vsock")
+		equal(t, "context id", b.agentRecord().ContextID, list[i+1])
 		r := b.run(strings.NewReader("mine"), "exec", b.id, "sh", "-c", fmt.Sprintf("cat; exit %d", i+1))
 		equal(t, "exec", r, harness.Result{Stdout: "mine", Code: i + 1})
 	}
@@ -205,12 +205,12 @@ func TestVsockLostOnTheWay(t *testing.T) {
 	b.options = []string{"--runtime=" + script}
 	b.detach()
 	equal(t, "planned transport", b.agent().Transport, "vsock")
+	equal(t, "device", b.device(), "virtio-serial")
 	record := b.agentRecord()
 	equal(t, "transport", record.Transport+" instead of "+record.InsteadOf, "virtio-serial instead of vsock")
 	if !strings.Contains(record.Error, "descriptor 3 is not the socket") {
 		t.Errorf("the log gives the reason %q", record.Error)
 	}
-	equal(t, "device", b.device(), "virtio-serial")
 	b.must("delete", "--force", b.id)
 }
 
