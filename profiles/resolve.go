@@ -41,7 +41,7 @@ func Resolve(set *Set, request Request, variables schema.Variables) (*schema.Pro
 type resolver struct {
 	set     *Set
 	profile *schema.Profile
-	scope   *schema.Scope
+	scope   *schema.Scope   // nil: nothing is merged
 	done    map[string]bool // merged
 	path    []string        // being merged: a profile and those that inherit it
 	diags   diag.Diagnostics
@@ -133,6 +133,9 @@ func (r *resolver) report(d *schema.Declaration, ref schema.Reference, summary, 
 }
 
 func (r *resolver) merge(d *schema.Declaration) {
+	if r.scope == nil { // only the names are checked
+		return
+	}
 	settings, diags := d.Evaluate(r.scope)
 	r.diags = append(r.diags, diags...)
 	for _, s := range settings {

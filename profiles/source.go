@@ -25,6 +25,11 @@ type Set struct {
 	byName map[string]*schema.Declaration
 }
 
+// NewSet returns a set without profiles, whose directory messages call dir.
+func NewSet(dir string) *Set {
+	return &Set{dir: dir, byName: map[string]*schema.Declaration{}}
+}
+
 // Load reads the *.hcl files of dir in the order of their names. Hidden files
 // and what editors and package managers leave behind are not profiles. A
 // missing directory is an empty set. All that is wrong with any of the files is
@@ -38,7 +43,7 @@ func Load(dir string) (*Set, diag.Diagnostics) {
 // LoadFS is Load of a file system's root, which messages call dir.
 func LoadFS(files fs.FS, dir string) (*Set, diag.Diagnostics) {
 	var diags diag.Diagnostics
-	set := &Set{dir: dir, byName: map[string]*schema.Declaration{}}
+	set := NewSet(dir)
 	entries, err := fs.ReadDir(files, ".") // sorted by name
 	if errors.Is(err, fs.ErrNotExist) {
 		return set, nil
@@ -56,13 +61,18 @@ func LoadFS(files fs.FS, dir string) (*Set, diag.Diagnostics) {
 			diags = append(diags, unreadable(path, err))
 			continue
 		}
-		file, fileDiags := schema.ParseHCL(text, path, "file")
-		diags = append(diags, fileDiags...)
-		for _, d := range file.Profiles {
-			diags = append(diags, set.add(d)...)
-		}
+		diags = append(diags, set.Add(text, path)...)
 	}
 	return set, diags
+}
+
+// Add adds the profiles of a file, and reports all that is wrong with it.
+func (s *Set) Add(text []byte, path string) diag.Diagnostics {
+	file, diags := schema.ParseHCL(text, path, "file")
+	for _, d := range file.Profiles {
+		diags = append(diags, s.add(d)...)
+	}
+	return diags
 }
 
 // add adds a declaration, or reports it beside the first of its name, with both

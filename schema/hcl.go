@@ -31,6 +31,7 @@ type Declaration struct {
 
 	file     *File
 	settings []setting
+	extent   hcl.Range // from its first word to its last brace
 }
 
 // Reference is a profile's name where another one inherits it.
@@ -115,7 +116,7 @@ func (p *parser) parseProfile(b *hclsyntax.Block) *Declaration {
 		p.errorf(b.DefRange(), "Profile without a name", "A profile has one name, in quotes: profile \"web\" { ... }. This one has %d.", len(b.Labels))
 		return nil
 	}
-	d := &Declaration{Name: b.Labels[0], Place: hcldiag.Range(b.LabelRanges[0]), file: p.file}
+	d := &Declaration{Name: b.Labels[0], Place: hcldiag.Range(b.LabelRanges[0]), file: p.file, extent: hcl.RangeBetween(b.TypeRange, b.CloseBraceRange)}
 	p.context = d.context()
 	if !profileName.MatchString(d.Name) {
 		p.errorf(b.LabelRanges[0], "Invalid profile name", "A profile's name has letters, digits, dots, dashes and underscores, begins with a letter or a digit, and has at most 63 characters. %q is not such a name.", d.Name)

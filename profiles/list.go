@@ -1,0 +1,81 @@
+package profiles
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/runcvm/runcvm/internal/diag"
+	"github.com/runcvm/runcvm/schema"
+)
+
+// Entry is a profile that can be asked for.
+type Entry struct {
+	*schema.Declaration
+	Builtin bool
+}
+
+// Entries lists all profiles by name, a built-in one before the host's own of
+// the same name.
+func (s *Set) Entries() []Entry {
+	var all []Entry
+	for _, name := range s.names() {
+		all = append(all, s.Find(name)...)
+	}
+	return all
+}
+
+// Names lists the names of all profiles, sorted.
+func (s *Set) Names() []string { return s.names() }
+
+// Find lists the profiles of a name: the built-in one, then the host's.
+func (s *Set) Find(name string) []Entry {
+	var found []Entry
+	if d := builtins()[name]; d != nil {
+		found = append(found, Entry{d, true})
+	}
+	if d := s.byName[name]; d != nil {
+		found = append(found, Entry{d, false})
+	}
+	return found
+}
+
+// Builtins lists the built-in profiles by name.
+func Builtins() []*schema.Declaration {
+	var all []*schema.Declaration
+	for _, name := range slices.Sorted(maps.Keys(builtins())) {
+		all = append(all, builtins()[name])
+	}
+	return all
+}
+
+// Check reports what is wrong with the host's profiles whichever of them a
+// container asks for: names that nobody has, circles, and values that cannot
+// be.
+func (s *Set) Check() diag.Diagnostics {
+	r := &resolver{set: s, done: map[string]bool{}} // without a scope, it merges nothing
+	r.mergeDefaults()
+	names := slices.Sorted(maps.Keys(s.byName))
+	for _, name := range names {
+		r.add(s.byName[name])
+	}
+	for _, name := range names {
+		r.diags = append(r.diags, s.byName[name].Check()...)
+	}
+	r.diags.Sort()
+	return r.diags
+}
+
+// Adopt adds the profiles of other whose names s does not have: a file that is
+// looked at alone may inherit them.
+func (s *Set) Adopt(other *Set) {
+	for name, d := range other.byName {
+		if s.byName[name] == nil {
+			s.byName[name] = d
+		}
+	}
+}
+
+// IsProfileFile tells, by its name, a file of profiles from what else is in
+// their directory: hidden files, and what editors and package managers leave
+// behind.
+func IsProfileFile(name string) bool { return isProfile(name) }
