@@ -48,31 +48,26 @@ func Builtins() []*schema.Declaration {
 	return all
 }
 
-// Check reports what is wrong with the host's profiles whichever of them a
-// container asks for: names that nobody has, circles, and values that cannot
-// be.
+// Check reports what is wrong with the host's files whatever a container asks
+// for: names that nobody has, circles, and values that cannot be.
 func (s *Set) Check() diag.Diagnostics {
 	r := &resolver{set: s, done: map[string]bool{}} // without a scope, it merges nothing
 	r.mergeDefaults()
-	names := slices.Sorted(maps.Keys(s.byName))
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(s.byName)) {
 		r.add(s.byName[name])
 	}
-	for _, name := range names {
-		r.diags = append(r.diags, s.byName[name].Check()...)
-	}
+	r.diags = append(r.diags, s.module.Check()...)
 	r.diags.Sort()
 	return r.diags
 }
 
-// Adopt adds the profiles of other whose names s does not have: a file that is
-// looked at alone may inherit them.
-func (s *Set) Adopt(other *Set) {
-	for name, d := range other.byName {
-		if s.byName[name] == nil {
-			s.byName[name] = d
-		}
+// Declares lists what the set's files declare: "profile web", "variable tier".
+func (s *Set) Declares() []string {
+	var all []string
+	for _, f := range s.files {
+		all = append(all, f.Declares()...)
 	}
+	return all
 }
 
 // IsProfileFile tells, by its name, a file of profiles from what else is in

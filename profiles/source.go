@@ -23,6 +23,8 @@ const HostDir = "/etc/runcvm/profiles"
 type Set struct {
 	dir    string
 	byName map[string]*schema.Declaration
+	files  []*schema.File
+	module *schema.Module // made by Link
 }
 
 // NewSet returns a set without profiles, whose directory messages call dir.
@@ -63,15 +65,23 @@ func LoadFS(files fs.FS, dir string) (*Set, diag.Diagnostics) {
 		}
 		diags = append(diags, set.Add(text, path)...)
 	}
-	return set, diags
+	return set, append(diags, set.Link()...)
 }
 
-// Add adds the profiles of a file, and reports all that is wrong with it.
+// Add adds the profiles of a file, and reports all that is wrong with it. After
+// the last one, Link is called.
 func (s *Set) Add(text []byte, path string) diag.Diagnostics {
 	file, diags := schema.ParseHCL(text, path, "file")
+	s.files = append(s.files, file)
 	for _, d := range file.Profiles {
 		diags = append(diags, s.add(d)...)
 	}
+	return diags
+}
+
+// Link lets the files see each other's variables and locals.
+func (s *Set) Link() (diags diag.Diagnostics) {
+	s.module, diags = schema.Link(s.files...)
 	return diags
 }
 

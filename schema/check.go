@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/runcvm/runcvm/internal/diag"
@@ -18,34 +19,76 @@ type Declared struct {
 	Place      diag.Range
 }
 
-// Declared lists the attributes that the profile declares, in the order of its
-// file.
-func (d *Declaration) Declared() []Declared {
-	list := make([]Declared, len(d.settings))
-	for i, s := range d.settings {
+// Declared lists the attributes that the profile or the patch declares, in the
+// order of its file.
+func (b *body) Declared() []Declared {
+	list := make([]Declared, len(b.settings))
+	for i, s := range b.settings {
 		r := s.value.Range()
-		list[i] = Declared{Attribute: s.attribute, Expression: string(r.SliceBytes(d.file.source)), Place: hcldiag.Range(r)}
+		list[i] = Declared{Attribute: s.attribute, Expression: string(r.SliceBytes(b.file.source)), Place: hcldiag.Range(r)}
 	}
 	return list
 }
 
-// Check reports what is wrong with the declaration whatever a container's
-// variables are: values that cannot be, and expressions whose type is not the
-// attribute's.
-func (d *Declaration) Check() diag.Diagnostics {
-	var diags diag.Diagnostics
-	context := unknownContext()
-	for _, s := range d.settings {
-		v, problems := s.value.Value(context)
-		if problems.HasErrors() {
-			diags = append(diags, hcldiag.Convert(problems, d.file.source, d.context())...)
-			continue
+// Source is the declaration's text in its file.
+func (d *Declaration) Source() string { return string(d.extent.SliceBytes(d.file.source)) }
+
+// Check reports what is wrong with the module whatever a container's variables
+// are: values that cannot be, and expressions whose type is not the one that
+// their place wants.
+func (m *Module) Check() diag.Diagnostics {
+	scope := &Scope{unknown: true, context: unknownContext(), modules: map[*Module]*hcl.EvalContext{}}
+	context, diags := m.newContext(scope)
+	scope.modules[m] = context
+	for _, f := range m.Files {
+		for _, d := range f.Profiles {
+			diags = append(diags, d.check(scope)...)
 		}
-		if m := s.attribute.admits(v); m != nil {
-			diags = append(diags, hcldiag.At(d.file.source, s.value.Range(), d.context(), m.summary, m.detail))
+		for _, d := range f.Patches {
+			diags = append(diags, d.checkCondition(scope)...)
+			diags = append(diags, d.check(scope)...)
+		}
+		for _, d := range f.Policies {
+			diags = append(diags, d.checkLimits(scope)...)
 		}
 	}
 	return diags
+}
+
+func (b *body) check(scope *Scope) diag.Diagnostics {
+	var diags diag.Diagnostics
+	for _, s := range b.settings {
+		v, problems := s.value.Value(scope.contextOf(b.module, s.value, nil))
+		if problems.HasErrors() {
+			diags = append(diags, hcldiag.Convert(problems, b.file.source, b.context)...)
+		} else if m := s.attribute.admits(v); m != nil {
+			diags = append(diags, b.at(s.value.Range(), m))
+		}
+	}
+	return diags
+}
+
+func (d *Policy) checkLimits(scope *Scope) diag.Diagnostics {
+	bounds := body{file: d.file, context: d.context, module: d.module}
+	for _, l := range d.Limits {
+		for _, e := range []hclsyntax.Expression{l.min, l.max} {
+			if e != nil {
+				bounds.settings = append(bounds.settings, setting{l.Attribute, e})
+			}
+		}
+	}
+	return bounds.check(scope)
+}
+
+func (d *Patch) checkCondition(scope *Scope) diag.Diagnostics {
+	v, problems := d.when.Value(scope.contextOf(d.module, d.when, nil))
+	if problems.HasErrors() {
+		return hcldiag.Convert(problems, d.file.source, d.context)
+	}
+	if t := v.Type(); !v.IsNull() && t != cty.Bool && t != cty.DynamicPseudoType {
+		return diag.Diagnostics{d.at(d.when.Range(), wrongCondition(t))}
+	}
+	return nil
 }
 
 // admits is decode as far as it can be said of a value that may be unknown.
@@ -85,7 +128,8 @@ func unknownContext() *hcl.EvalContext {
 	return context
 }
 
-// forget makes the members of an object unknown.
+// forget makes the members of an object unknown. A null of any type stands for
+// a list that is empty here.
 func forget(v cty.Value) cty.Value {
 	if !v.Type().IsObjectType() || v.IsNull() {
 		return cty.UnknownVal(v.Type())
@@ -94,8 +138,51 @@ func forget(v cty.Value) cty.Value {
 	for name, member := range v.AsValueMap() {
 		members[name] = forget(member)
 	}
-	return cty.ObjectVal(members)
+	return object(members)
 }
 
-// Source is the declaration's text in its file.
-func (d *Declaration) Source() string { return string(d.extent.SliceBytes(d.file.source)) }
+// unknownProfile is what a patch's expressions see as profile.
+func unknownProfile() cty.Value {
+	values := map[string]cty.Value{}
+	for _, block := range blocks() {
+		members := map[string]cty.Value{}
+		for _, a := range AttributesOf(block) {
+			members[a.Name] = cty.UnknownVal(a.ctyType())
+		}
+		values[block] = object(members)
+	}
+	return object(values)
+}
+
+// ctyType is the type that an attribute's value has in expressions.
+func (a *Attribute) ctyType() cty.Type {
+	switch a.Type {
+	case TypeInt:
+		return cty.Number
+	case TypeStrings:
+		return cty.List(cty.String)
+	default:
+		return cty.String
+	}
+}
+
+// Declares lists what the file declares: profile "web", variable "tier".
+func (f *File) Declares() []string {
+	var all []string
+	for _, d := range f.Profiles {
+		all = append(all, blockProfile+" "+d.Name)
+	}
+	for _, d := range f.Patches {
+		all = append(all, blockPatch+" "+d.Name)
+	}
+	for _, d := range f.Policies {
+		all = append(all, blockPolicy+" "+d.Name)
+	}
+	for _, d := range f.Variables {
+		all = append(all, blockVariable+" "+d.Name)
+	}
+	for _, l := range f.locals {
+		all = append(all, rootLocal+" "+l.name)
+	}
+	return all
+}

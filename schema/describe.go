@@ -166,10 +166,29 @@ func signature(name string, f function.Function) string {
 }
 
 // plainer says what a library's function does, where its own words are about
-// its machinery.
+// its machinery or stand alone badly.
 var plainer = map[string]string{
-	"coalesce": "Returns the first of its values that is not null; they are of one type.",
-	"lookup":   `Returns the map's value at the key, or the default where the map has none: lookup(image.labels, "size", "1G").`,
+	"can":       `Returns whether an expression can be computed: can(regex("^v[0-9]", image.labels["tag"])).`,
+	"ceil":      "Returns the smallest whole number that is not less than the number.",
+	"coalesce":  "Returns the first of its values that is not null; they are of one type.",
+	"concat":    `Returns one list of several: concat(local.quiet, ["nokaslr"]).`,
+	"contains":  `Returns whether a list has the value: contains(container.args, "--debug").`,
+	"floor":     "Returns the largest whole number that is not greater than the number.",
+	"format":    `Returns a text with values in it, by the verbs of printf: format("%d-%s", 2, "a") is "2-a".`,
+	"join":      `Returns the elements of lists as one text, with the separator between them: join(",", ["a", "b"]) is "a,b".`,
+	"keys":      "Returns the keys of a map, sorted.",
+	"length":    "Returns the number of elements of a list or a map.",
+	"lookup":    `Returns the map's value at the key, or the default where the map has none: lookup(image.labels, "size", "1G").`,
+	"lower":     "Returns the text in lower case.",
+	"max":       "Returns the largest of numbers or of sizes; nulls do not take part.",
+	"min":       "Returns the smallest of numbers or of sizes; nulls do not take part.",
+	"regex":     `Returns what a regular expression (RE2) finds in a text: the match, or a list of its groups. It is an error where nothing matches: see can and try.`,
+	"replace":   `Returns the text with each occurrence of a part replaced: replace("a.b", ".", "-") is "a-b".`,
+	"split":     `Returns the parts of a text between separators as a list: split(",", "a,b") is ["a", "b"].`,
+	"substr":    `Returns a part of a text by offset and length, in characters: substr("hello", 1, 3) is "ell".`,
+	"trimspace": "Returns the text without white space at its ends.",
+	"try":       `Returns the first of its expressions that can be computed: try(image.labels["size"], "1G").`,
+	"upper":     "Returns the text in upper case.",
 }
 
 func functionDoc(name string, f function.Function) string {
@@ -190,9 +209,15 @@ type VariableDoc struct {
 var variableDocs = map[string]string{
 	"container.cpus":   "The vCPUs that docker run --cpus or --cpuset-cpus allows, rounded up to whole ones; null without such a limit.",
 	"container.memory": "The limit of docker run --memory, as a size; null without one.",
+	"container.args":   "The program that the container runs and its arguments, as a list.",
+	"container.env":    `The environment of that program: container.env["A"], lookup(container.env, "A", "").`,
 	"host.cpus":        "The number of the host's processors.",
 	"host.memory":      "The host's RAM, as a size.",
 	"host.arch":        `The host's architecture as Go names it: "amd64", "arm64".`,
+	"host.kernel":      `The release of the host's kernel, as "uname -r" prints it.`,
+	"host.kvm":         "Whether KVM is there and of use.",
+	"host.qemu":        `The version of the installed QEMU: "7.2.22". Compare it with version_compare.`,
+	"host.virtiofsd":   `Which virtiofsd is installed: "c" or "rust".`,
 	"image.labels":     `The image's labels, with those of docker run --label: image.labels["a"], lookup(image.labels, "a", "1G").`,
 }
 

@@ -62,6 +62,65 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestCheckOfModules has what is not a profile's own: conditions, limits, locals.
+func TestCheckOfModules(t *testing.T) {
+	tests := map[string]string{
+		`patch "a" { 
+ when = host.kvm && profile.machine.cpus > 2
+ reason = "r"
+ set { 
+ machine { 
+ memory = profile.machine.memory 
+ } 
+ } 
+}`: "",
+		`patch "a" { 
+ when = host.cpus
+ reason = "r"
+ set { 
+ machine { 
+ cpus = profile.kernel.append 
+ } 
+ } 
+}`: "A patch's condition is true or false, not a number. machine.cpus is a whole number, not a list of string",
+		`policy "a" {
+ limit "machine.cpus" { 
+ max = host.memory
+ }
+}`: "machine.cpus is a whole number, not a string",
+		`policy "a" {
+ limit "machine.memory" { 
+ min = "64"
+ max = var.most
+ }
+}
+variable "most" {}`: `"64" has no unit`,
+		"locals {\n a = upper(host.arch, 1)\n}": "Too many function arguments",
+		`variable "n" { type = "number" }
+locals { n = max(1, var.n) }
+profile "a" {
+ machine {
+ cpus = local.n
+ memory = "${local.n}G"
+ }
+}`: "",
+	}
+	for src, want := range tests {
+		file, diags := ParseHCL([]byte(src), "a.hcl", "file")
+		if err := diags.Err(); err != nil {
+			t.Errorf("%s: %v", src, err)
+			continue
+		}
+		module, _ := Link(file)
+		err := module.Check().Err()
+		for part := range strings.SplitSeq(want, ". ") {
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), part)) {
+				t.Errorf("%s: %v, want %q", src, err, part)
+			}
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	tests := map[string]string{
 		"cpus = 2":                           "",
@@ -83,7 +142,8 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %v", line, err)
 			continue
 		}
-		err := file.Profiles[0].Check().Err()
+		module, _ := Link(file)
+		err := module.Check().Err()
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", line, err, want)
 		}

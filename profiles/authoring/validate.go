@@ -3,6 +3,8 @@ package authoring
 import (
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 
 	"github.com/runcvm/runcvm/internal/diag"
 	"github.com/runcvm/runcvm/internal/terminal"
@@ -19,8 +21,9 @@ type Validation struct {
 	Diagnostics   diag.Diagnostics `json:"diagnostics"`
 }
 
-// Validate checks files of profiles and reports every mistake of all of them.
-// Profiles of a file that is named by itself may inherit the host's.
+// Validate checks files of profiles and reports every mistake of all of them. A
+// file that is named by itself is looked at as if it stood among the host's, in
+// place of the one that has its name or declares the same.
 func Validate(in Input) *Validation {
 	files, diags := in.read(profiles.IsProfileFile)
 	set := profiles.NewSet(in.HostDir)
@@ -32,9 +35,11 @@ func Validate(in Input) *Validation {
 		alone = alone || f.direct
 	}
 	if alone {
-		host, _ := profiles.Load(in.HostDir) // the mistakes there are not asked for
-		set.Adopt(host)
+		for _, f := range neighbours(in.HostDir, files, set) {
+			set.Add(f.text, f.path) // the mistakes there are not asked for
+		}
 	}
+	diags = append(diags, within(set.Link(), v.Files)...)
 	diags = append(diags, within(set.Check(), v.Files)...)
 	diags.Sort()
 	v.Diagnostics = notNil(diags)
@@ -47,6 +52,24 @@ func Validate(in Input) *Validation {
 	}
 	v.Valid = v.ErrorCount == 0
 	return v
+}
+
+// neighbours are the host's files that stay beside those of set.
+func neighbours(hostDir string, files []file, set *profiles.Set) []file {
+	replaced := map[string]bool{}
+	for _, f := range files {
+		replaced[filepath.Base(f.path)] = true
+	}
+	for _, name := range set.Declares() {
+		replaced[name] = true
+	}
+	host := Input{HostDir: hostDir}
+	all, _ := host.read(profiles.IsProfileFile)
+	return slices.DeleteFunc(all, func(f file) bool {
+		one := profiles.NewSet(hostDir)
+		one.Add(f.text, f.path)
+		return replaced[filepath.Base(f.path)] || slices.ContainsFunc(one.Declares(), func(name string) bool { return replaced[name] })
+	})
 }
 
 // within keeps the diagnostics that are about the files.
