@@ -74,7 +74,7 @@ func newRoot(g *globals) *cobra.Command {
 	)
 	for _, c := range []*cobra.Command{
 		installCommand(g), uninstallCommand(g), planCommand(g), factsCommand(g), runCommand(g),
-		validateCommand(g), fmtCommand(g), explainCommand(g), profilesCommand(g), completionCommand(root),
+		validateCommand(g), fmtCommand(g), explainCommand(g), profilesCommand(g), schemaCommand(), completionCommand(root),
 	} {
 		c.GroupID = "user"
 		root.AddCommand(c)
@@ -89,6 +89,7 @@ func newRoot(g *globals) *cobra.Command {
 	root.SetHelpCommandGroupID("user")
 	root.CompletionOptions.DisableDefaultCmd = true
 	for _, c := range root.Commands() {
+		c.DisableFlagsInUseLine = true // Use has them
 		if c.GroupID == "oci" && c.ValidArgsFunction == nil {
 			c.ValidArgsFunction = first(containerIDs(g))
 		}

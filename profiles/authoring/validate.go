@@ -41,7 +41,7 @@ func Validate(in Input) *Validation {
 	}
 	diags = append(diags, within(set.Link(), v.Files)...)
 	diags = append(diags, within(set.Check(), v.Files)...)
-	diags.Sort()
+	sortByFile(diags, v.Files)
 	v.Diagnostics = notNil(diags)
 	for _, d := range diags {
 		if d.Severity == diag.Error {
@@ -70,6 +70,18 @@ func neighbours(hostDir string, files []file, set *profiles.Set) []file {
 		one.Add(f.text, f.path)
 		return replaced[filepath.Base(f.path)] || slices.ContainsFunc(one.Declares(), func(name string) bool { return replaced[name] })
 	})
+}
+
+// sortByFile puts diagnostics in the order of the files and of their lines.
+func sortByFile(diags diag.Diagnostics, files []string) {
+	diags.Sort()
+	place := func(d *diag.Diagnostic) int {
+		if d.Range == nil {
+			return -1
+		}
+		return slices.Index(files, d.Range.File)
+	}
+	slices.SortStableFunc(diags, func(a, b *diag.Diagnostic) int { return place(a) - place(b) })
 }
 
 // within keeps the diagnostics that are about the files.
