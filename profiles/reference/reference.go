@@ -112,13 +112,13 @@ func files() []byte {
 	b.WriteString("# Files\n\n" + generated)
 	b.WriteString("What a file in `/etc/runcvm/profiles/` has. The blocks of a profile are in [attributes.md](attributes.md), expressions in\n" +
 		"[expressions.md](expressions.md). In YAML and JSON a block is a mapping, and one that has a name is a mapping from names to bodies.\n")
-	for _, f := range schema.Forms() {
+	for _, f := range schema.BlockDocs() {
 		form(&b, f, "##")
 	}
 	return b.Bytes()
 }
 
-func form(b *bytes.Buffer, f schema.Form, heading string) {
+func form(b *bytes.Buffer, f schema.BlockDoc, heading string) {
 	title := f.Block
 	if f.Label != "" {
 		title += " \"NAME\""

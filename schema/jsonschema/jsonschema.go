@@ -35,7 +35,7 @@ func Document() Object {
 		},
 	}
 	properties := Object{}
-	for _, f := range schema.Forms() {
+	for _, f := range schema.BlockDocs() {
 		defs[f.Block] = form(f)
 		properties[f.Block] = labelled(f, Object{"$ref": "#/$defs/" + f.Block})
 	}
@@ -56,7 +56,7 @@ func Document() Object {
 
 // labelled is a mapping from names to bodies for a block that has a name, else
 // the body. A limit's names are attributes.
-func labelled(f schema.Form, body Object) Object {
+func labelled(f schema.BlockDoc, body Object) Object {
 	if f.Label == "" {
 		return body
 	}
@@ -81,7 +81,7 @@ func limited() []string {
 	return paths
 }
 
-func form(f schema.Form) Object {
+func form(f schema.BlockDoc) Object {
 	o := Object{"type": "object", "description": f.Doc}
 	if f.Free {
 		return o
@@ -112,20 +112,20 @@ func form(f schema.Form) Object {
 	return o
 }
 
-func formAttribute(a schema.FormAttribute) Object {
+func formAttribute(a schema.FieldDoc) Object {
 	o := Object{"description": a.Doc}
 	switch {
 	case a.Choice != nil:
 		o["enum"] = a.Choice
-	case a.Type == schema.FormText:
+	case a.Type == schema.FieldText:
 		o["type"] = "string"
-	case a.Type == schema.FormTexts:
+	case a.Type == schema.FieldTexts:
 		o["type"], o["items"] = "array", Object{"type": "string"}
-	case a.Type == schema.FormFlag:
+	case a.Type == schema.FieldFlag:
 		o["type"] = "boolean"
-	case a.Type == schema.FormCondition:
+	case a.Type == schema.FieldCondition:
 		o["anyOf"] = []any{Object{"type": []string{"boolean", "null"}}, reference}
-	case a.Type == schema.FormBound:
+	case a.Type == schema.FieldBound:
 		o["type"] = []string{"integer", "string", "null"}
 	}
 	return o
