@@ -25,9 +25,9 @@ type Set struct {
 	byName map[string]*schema.Declaration
 }
 
-// Load reads the *.hcl files of dir in the order of their names. Hidden files
-// and what editors and package managers leave behind are not profiles. A
-// missing directory is an empty set. All that is wrong with any of the files is
+// Load reads the files of dir that end in one of schema.Extensions, in the order
+// of their names. Hidden files and what editors and package managers leave
+// behind are not profiles. A missing directory is an empty set. All that is wrong with any of the files is
 // reported, used or not: a file that is not understood may hold a default that
 // every machine of the host is meant to have. Parsing takes 20 microseconds a
 // file.
@@ -57,7 +57,7 @@ func LoadFS(files fs.FS, dir string) (*Set, diag.Diagnostics) {
 			diags = append(diags, unreadable(path, err))
 			continue
 		}
-		file, fileDiags := schema.ParseHCL(text, path, "file")
+		file, fileDiags := schema.Parse(text, path, "file")
 		diags = append(diags, fileDiags...)
 		parsed = append(parsed, file)
 		for _, d := range file.Profiles {
@@ -90,7 +90,7 @@ func (s *Set) add(d *schema.Declaration) diag.Diagnostics {
 // web.hcl.bak, .web.hcl.swp, web.hcl.rpmsave and web.hcl.dpkg-old do not end in
 // .hcl.
 func isProfile(name string) bool {
-	return strings.HasSuffix(name, ".hcl") && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#")
+	return schema.FormOf(name) != "" && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#")
 }
 
 func unreadable(path string, err error) *diag.Diagnostic {

@@ -1,7 +1,6 @@
 package document
 
 import (
-	"math/big"
 	"reflect"
 	"strings"
 
@@ -37,18 +36,11 @@ func (n *Node) literal(v cty.Value) *hclsyntax.LiteralValueExpr {
 
 func (n *Node) number() (hclsyntax.Expression, hcl.Diagnostics) {
 	v, err := cty.ParseNumberVal(n.Text)
-	if err != nil || v.AsBigFloat().IsInf() || new(big.Float).Abs(v.AsBigFloat()).MantExp(nil) > maxExponent {
-		at := n.Range
-		return n.literal(cty.DynamicVal), hcl.Diagnostics{{
-			Severity: hcl.DiagError, Subject: &at,
-			Summary: "Number too large", Detail: "This number has more digits than any attribute can hold.",
-		}}
+	if err != nil || hugeNumber(n.Text) {
+		return n.literal(cty.DynamicVal), problemAt(n.Range, "Number too large", tooLarge)
 	}
 	return n.literal(v), nil
 }
-
-// maxExponent bounds a number to 2^1024, as in IEEE 754's double precision.
-const maxExponent = 1024
 
 func (n *Node) tuple() (hclsyntax.Expression, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
@@ -81,8 +73,13 @@ func (n *Node) template() (hclsyntax.Expression, hcl.Diagnostics) {
 	if !strings.Contains(n.Text, "${") && !strings.Contains(n.Text, "%{") {
 		return n.literal(cty.StringVal(n.Text)), nil
 	}
-	e, diags := hclsyntax.ParseTemplate([]byte(n.Text), n.Range.Filename, hcl.InitialPos)
 	m := mover{node: n, done: map[pointer]bool{}}
+	tokens, _ := hclsyntax.LexTemplate([]byte(n.Text), n.Range.Filename, hcl.InitialPos)
+	if diags := CheckTokens(tokens); diags != nil {
+		diags[0].Subject = new(m.moved(*diags[0].Subject))
+		return n.literal(cty.DynamicVal), diags
+	}
+	e, diags := hclsyntax.ParseTemplate([]byte(n.Text), n.Range.Filename, hcl.InitialPos)
 	for _, d := range diags {
 		for _, r := range []*hcl.Range{d.Subject, d.Context} {
 			if r != nil {

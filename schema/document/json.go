@@ -11,7 +11,8 @@ import (
 	"github.com/runcvm/runcvm/internal/diag"
 )
 
-// ParseJSON reads a document of RFC 8259. It returns nil when it is not one.
+// ParseJSON reads a document of RFC 8259. It returns nil when it is not one;
+// after other mistakes there is what has none.
 func ParseJSON(text []byte, name string) (*Node, diag.Diagnostics) {
 	if diags := CheckText(text, name); diags != nil {
 		return nil, diags
@@ -27,10 +28,10 @@ func ParseJSON(text []byte, name string) (*Node, diag.Diagnostics) {
 		return nil, r.diags
 	}
 	n := r.value(0)
-	if r.diags.HasErrors() {
+	if r.stopped {
 		return nil, r.diags
 	}
-	return n, nil
+	return n, r.diags
 }
 
 // jsonReader makes the tree of a text that encoding/json has found to be valid.

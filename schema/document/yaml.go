@@ -17,9 +17,10 @@ import (
 
 // ParseYAML reads the documents of a YAML 1.2 stream; empty ones are left out.
 // Plain scalars have the meaning of the core schema: "yes", "on" and "12:30" are
-// text. It returns nil when there is a mistake.
+// text. When the syntax is wrong there are no documents; after other mistakes
+// there is what has none.
 func ParseYAML(text []byte, name string) (documents []*Node, diags diag.Diagnostics) {
-	if diags := CheckText(text, name); diags != nil {
+	if diags = CheckText(text, name); diags != nil {
 		return nil, diags
 	}
 	r := &yamlReader{reader: newReader(newSource(text, name)), open: map[*yaml.Node]bool{}}
@@ -32,10 +33,7 @@ func ParseYAML(text []byte, name string) (documents []*Node, diags diag.Diagnost
 			documents = append(documents, n)
 		}
 	}
-	if r.diags.HasErrors() {
-		return nil, r.diags
-	}
-	return documents, nil
+	return documents, r.diags
 }
 
 // maxAliased bounds what aliases stand for, in nodes: ten levels of an alias

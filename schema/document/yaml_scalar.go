@@ -19,9 +19,6 @@ var (
 	leadingZero = regexp.MustCompile(`^[-+]?0[0-9]+$`)
 )
 
-// maxDigits bounds a number's text.
-const maxDigits = 400
-
 const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 
 func (r *yamlReader) scalar(n *yaml.Node, from int) *Node {
@@ -111,8 +108,8 @@ func (r *yamlReader) resolve(n *Node) bool {
 	default:
 		return true
 	}
-	if len(n.Text) > maxDigits {
-		r.report(n.Range, "Number too large", "This number has more digits than any attribute can hold.")
+	if hugeNumber(n.Text) {
+		r.report(n.Range, "Number too large", "%s", tooLarge)
 		return false
 	}
 	return true
