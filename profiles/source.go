@@ -32,9 +32,9 @@ func NewSet(dir string) *Set {
 	return &Set{dir: dir, byName: map[string]*schema.Declaration{}}
 }
 
-// Load reads the *.hcl files of dir in the order of their names. Hidden files
-// and what editors and package managers leave behind are not profiles. A
-// missing directory is an empty set. All that is wrong with any of the files is
+// Load reads the files of dir that end in one of schema.Extensions, in the order
+// of their names. Hidden files and what editors and package managers leave
+// behind are not profiles. A missing directory is an empty set. All that is wrong with any of the files is
 // reported, used or not: a file that is not understood may hold a default that
 // every machine of the host is meant to have. Parsing takes 20 microseconds a
 // file.
@@ -71,7 +71,16 @@ func LoadFS(files fs.FS, dir string) (*Set, diag.Diagnostics) {
 // Add adds the profiles of a file, and reports all that is wrong with it. After
 // the last one, Link is called.
 func (s *Set) Add(text []byte, path string) diag.Diagnostics {
-	file, diags := schema.ParseHCL(text, path, "file")
+	return s.addFile(schema.Parse(text, path, "file"))
+}
+
+// AddInline is Add of a document that stands in no file, as that of a label: its
+// form is recognised by its text.
+func (s *Set) AddInline(text []byte, name string) diag.Diagnostics {
+	return s.addFile(schema.ParseInline(text, name, "file"))
+}
+
+func (s *Set) addFile(file *schema.File, diags diag.Diagnostics) diag.Diagnostics {
 	s.files = append(s.files, file)
 	for _, d := range file.Profiles {
 		diags = append(diags, s.add(d)...)
@@ -107,7 +116,7 @@ func (s *Set) add(d *schema.Declaration) diag.Diagnostics {
 // web.hcl.bak, .web.hcl.swp, web.hcl.rpmsave and web.hcl.dpkg-old do not end in
 // .hcl.
 func isProfile(name string) bool {
-	return strings.HasSuffix(name, ".hcl") && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#")
+	return schema.FormOf(name) != "" && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#")
 }
 
 func unreadable(path string, err error) *diag.Diagnostic {

@@ -30,6 +30,19 @@ func (b *body) Declared() []Declared {
 	return list
 }
 
+// extentOf is a declaration's place: in YAML and JSON from its name on, since
+// the word before it is that of others too.
+func extentOf(b *hclsyntax.Block, form Form) hcl.Range {
+	switch {
+	case b.CloseBraceRange.Filename == "" && b.Body.SrcRange.Filename != "": // inline, without a block around it
+		return b.Body.SrcRange
+	case form == HCL:
+		return hcl.RangeBetween(b.TypeRange, b.CloseBraceRange)
+	default:
+		return hcl.RangeBetween(b.LabelRanges[0], b.CloseBraceRange)
+	}
+}
+
 // Source is the declaration's text in its file.
 func (d *Declaration) Source() string { return string(d.extent.SliceBytes(d.file.source)) }
 
@@ -86,7 +99,7 @@ func (d *Patch) checkCondition(scope *Scope) diag.Diagnostics {
 		return hcldiag.Convert(problems, d.file.source, d.context)
 	}
 	if t := v.Type(); !v.IsNull() && t != cty.Bool && t != cty.DynamicPseudoType {
-		return diag.Diagnostics{d.at(d.when.Range(), wrongCondition(t))}
+		return diag.Diagnostics{d.at(d.when.Range(), d.wrongCondition(t))}
 	}
 	return nil
 }

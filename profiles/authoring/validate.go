@@ -31,7 +31,11 @@ func Validate(in Input) *Validation {
 	alone := false
 	for _, f := range files {
 		v.Files = append(v.Files, f.path)
-		diags = append(diags, set.Add(f.text, f.path)...)
+		if f.path == StandardInput {
+			diags = append(diags, set.AddInline(f.text, f.path)...)
+		} else {
+			diags = append(diags, set.Add(f.text, f.path)...)
+		}
 		alone = alone || f.direct
 	}
 	if alone {
