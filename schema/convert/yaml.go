@@ -66,11 +66,28 @@ func (f *yamlEntries) walk(n *yaml.Node) {
 			c.line = strings.Join(yamlLines(value.LineComment), " ")
 			value.LineComment = ""
 		}
+		list := value.Kind == yaml.SequenceNode
+		if list { // comments within it stand above it
+			c.head = append(c.head, gather(value)...)
+		}
 		f.count += c.size()
 		f.at[[2]int{key.Line, key.Column}] = c
-		f.walk(value)
+		if !list {
+			f.walk(value)
+		}
 		i++
 	}
+}
+
+// gather lists the comments of a node and of those in it.
+func gather(n *yaml.Node) []string {
+	lines := append(yamlLines(n.HeadComment), yamlLines(n.LineComment)...)
+	if n.Kind != yaml.AliasNode {
+		for _, inner := range n.Content {
+			lines = append(lines, gather(inner)...)
+		}
+	}
+	return append(lines, yamlLines(n.FootComment)...)
 }
 
 func (c *comments) size() int {
