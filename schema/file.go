@@ -25,6 +25,7 @@ type File struct {
 	uses   []use // of variables and locals, which Link looks up
 	source []byte
 	kind   string // plan.Origin.Kind of its settings
+	meter  *meter // nil for a file of the host
 }
 
 // Snippet cuts the line at r out of the file; context says what encloses it.
@@ -142,7 +143,7 @@ func (p *parser) name(b *hclsyntax.Block) (Reference, bool) {
 
 // constant evaluates an attribute that may not use variables.
 func (p *parser) constant(a *hclsyntax.Attribute) (cty.Value, bool) {
-	v, problems := a.Expr.Value(nil)
+	v, problems := p.file.meter.confine(a.Expr).Value(nil)
 	if problems.HasErrors() {
 		p.errorf(a.Expr.Range(), "Not a constant", "%q is fixed: it cannot use variables or functions.", a.Name)
 		return v, false
@@ -171,7 +172,7 @@ func (p *parser) names(a *hclsyntax.Attribute, example string) []Reference {
 	}
 	var list []Reference
 	for _, e := range elements {
-		v, problems := e.Value(nil)
+		v, problems := p.file.meter.confine(e).Value(nil)
 		if problems.HasErrors() || !isList || v.IsNull() || v.Type() != cty.String {
 			p.errorf(e.Range(), "Wrong type of value", "%q is a list of texts in quotes, without variables: %s = [%q].", a.Name, a.Name, example)
 			continue

@@ -189,8 +189,8 @@ profile "a" {
 		{nil, 256 * units.MiB, []string{"x=small", "a"}, ""},
 		{[]schema.Input{{Name: "tier", Value: "large"}, {Name: "extra", Value: "b, c"}}, 2 * units.GiB, []string{"x=large", "b", "c"}, ""},
 		{[]schema.Input{{Name: "tier", Value: "large"}, {Name: "factor", Value: "3"}, {Name: "extra", Value: ""}}, 6 * units.GiB, []string{"x=large"}, ""},
-		{[]schema.Input{{Name: "tier", Value: "huge", Where: "RUNCVM_VAR_TIER"}}, 256 * units.MiB, []string{"x=small", "a"}, `RUNCVM_VAR_TIER: var.tier is "small" or "large", not "huge". It is declared at test.hcl:1:10.`},
-		{[]schema.Input{{Name: "factor", Value: "two", Where: "here"}}, 256 * units.MiB, []string{"x=small", "a"}, "here: var.factor is a number"},
+		{[]schema.Input{{Name: "tier", Value: "huge", Where: "RUNCVM_VAR_TIER"}}, 256 * units.MiB, []string{"x=small", "a"}, `RUNCVM_VAR_TIER: Value not allowed: var.tier is "small" or "large", not "huge". It is declared at test.hcl:1:10.`},
+		{[]schema.Input{{Name: "factor", Value: "two", Where: "here"}}, 256 * units.MiB, []string{"x=small", "a"}, "here: Wrong type of value: var.factor is a number"},
 	}
 	for _, test := range tests {
 		scope := schema.NewScope(schema.Variables{}, test.inputs...)
