@@ -2,13 +2,10 @@ package schema_test
 
 import (
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/runcvm/runcvm/internal/diag"
 	"github.com/runcvm/runcvm/schema"
@@ -30,34 +27,6 @@ func evaluate(src string, v schema.Variables) (*schema.Profile, diag.Diagnostics
 		}
 	}
 	return profile, append(diags, scope.Diagnostics()...)
-}
-
-// TestMistakes wants exactly the diagnostics that the fixture names beside its
-// lines, with a detail, a place and the source.
-func TestMistakes(t *testing.T) {
-	src, err := os.ReadFile("testdata/mistakes.hcl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[int][]string{}
-	expected := regexp.MustCompile(`# ERROR: ([^#]*)`)
-	for i, line := range strings.Split(string(src), "\n") {
-		for _, m := range expected.FindAllStringSubmatch(line, -1) {
-			want[i+1] = append(want[i+1], strings.TrimSpace(m[1]))
-		}
-	}
-	got := map[int][]string{}
-	_, diags := evaluate(string(src), schema.Variables{})
-	for _, d := range diags {
-		if d.Range == nil || d.Snippet == nil || d.Detail == "" {
-			t.Errorf("incomplete: %s", d.Text())
-			continue
-		}
-		got[d.Range.Start.Line] = append(got[d.Range.Start.Line], d.Summary)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("summaries by line (-want +got):\n%s", diff)
-	}
 }
 
 func TestSyntaxErrors(t *testing.T) {
