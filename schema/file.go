@@ -116,6 +116,14 @@ var fileBlocks = []string{blockProfile, blockPatch, blockPolicy, blockVariable, 
 
 func (p *parser) parseFile(body *hclsyntax.Body) {
 	for _, a := range sorted(body.Attributes) {
+		if inner := fileShape().blocks[a.Name]; inner != nil {
+			steps := []string{a.Name}
+			if inner.labelled {
+				steps = append(steps, `"name"`)
+			}
+			p.errorf(a.NameRange, "Unsupported attribute", "%q is a block: write %s.", a.Name, p.file.form.block("...", steps...))
+			continue
+		}
 		p.errorf(a.NameRange, "Unsupported attribute", "%q stands outside of a profile. A file has blocks of the form: %s.", a.Name, p.file.form.block("...", "profile", `"name"`))
 	}
 	for _, b := range body.Blocks {

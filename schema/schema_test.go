@@ -1,7 +1,6 @@
 package schema_test
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -27,17 +26,6 @@ func evaluate(src string, v schema.Variables) (*schema.Profile, diag.Diagnostics
 		}
 	}
 	return profile, append(diags, scope.Diagnostics()...)
-}
-
-func TestSyntaxErrors(t *testing.T) {
-	for _, src := range []string{
-		"profile \"a\" {", "profile \"a\" { machine { cpus = } }", "}", "profile \"a\" {\n machine {\n cpus = 1\n cpus = 2\n }\n}\n", "\x00", "profile \"a\" {\n machine { cpus = \"${\" }\n}",
-	} {
-		_, diags := evaluate(src, schema.Variables{})
-		if !diags.HasErrors() {
-			t.Errorf("%q has no errors", src)
-		}
-	}
 }
 
 func TestExpressions(t *testing.T) {
@@ -306,17 +294,4 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s is incomplete", a.Path())
 		}
 	}
-}
-
-func FuzzParseHCL(f *testing.F) {
-	src, err := os.ReadFile("testdata/mistakes.hcl")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(string(src))
-	f.Add("profile \"a\" {\n machine {\n cpus = [for x in [1]: x][0]\n }\n}\n")
-	f.Fuzz(func(t *testing.T, src string) {
-		_, diags := evaluate(src, schema.Variables{})
-		_ = diags.Error()
-	})
 }
