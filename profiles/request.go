@@ -157,10 +157,10 @@ func (a *asked) readVariable(by asker, name, value string) {
 	}
 }
 
-// selectProfiles takes a value as a document when it has one of the characters
-// that every document has and no name: braces, a colon or an equals sign.
+// selectProfiles reads the value of a label or variable that names profiles or
+// is one.
 func (a *asked) selectProfiles(by asker, value, kind string) {
-	if !strings.ContainsAny(value, "{}:=") {
+	if !schema.IsDocument(value) {
 		s := selection{asker: by}
 		for name := range strings.SplitSeq(value, ",") {
 			if name = strings.TrimSpace(name); name != "" {
@@ -172,7 +172,15 @@ func (a *asked) selectProfiles(by asker, value, kind string) {
 	}
 	file, diags := schema.ParseInline([]byte(value), by.place, kind)
 	module, more := schema.Link(file)
-	a.diags = append(a.diags, atMost(append(diags, more...))...)
+	diags = append(diags, more...)
+	if list := file.Profiles; len(list) > 1 {
+		place := list[1].Place
+		diags = append(diags, &diag.Diagnostic{
+			Severity: diag.Error, Summary: "More than one profile", Range: &place, Snippet: list[1].Snippet(place),
+			Detail: fmt.Sprintf("%s is one profile, and has %q and %q. Put their attributes together, or install them as files on the host and name them.", by, list[0].Name, list[1].Name),
+		})
+	}
+	a.diags = append(a.diags, atMost(diags)...)
 	a.selections = append(a.selections, selection{asker: by, document: file, module: module})
 }
 

@@ -28,12 +28,12 @@ type Set struct {
 	modules  []*schema.Module // a directory's files each
 }
 
-// Load reads the *.hcl files of dir in the order of their names. Hidden files
-// and what editors and package managers leave behind are not profiles. A
-// missing directory is an empty set. All that is wrong with any of the files is
-// reported, used or not: a file that is not understood may hold a default or a
-// policy that every machine of the host is meant to have. Parsing takes 20
-// microseconds a file.
+// Load reads the files of dir that end in one of schema.Extensions, in the order
+// of their names. Hidden files and what editors and package managers leave
+// behind are not profiles. A missing directory is an empty set. All that is
+// wrong with any of the files is reported, used or not: a file that is not
+// understood may hold a default or a policy that every machine of the host is
+// meant to have. Parsing takes 20 microseconds a file.
 func Load(dir string) (*Set, diag.Diagnostics) {
 	return LoadFS(os.DirFS(dir), dir)
 }
@@ -79,7 +79,7 @@ func (s *Set) load(files fs.FS, dir string) diag.Diagnostics {
 			diags = append(diags, unreadable(path, err))
 			continue
 		}
-		file, fileDiags := schema.ParseHCL(text, path, "file")
+		file, fileDiags := schema.Parse(text, path, "file")
 		diags = append(append(diags, fileDiags...), s.add(file)...)
 		parsed = append(parsed, file)
 	}
@@ -137,7 +137,7 @@ func (s *Set) place() string {
 // web.hcl.bak, .web.hcl.swp, web.hcl.rpmsave and web.hcl.dpkg-old do not end in
 // .hcl.
 func isProfile(name string) bool {
-	return strings.HasSuffix(name, ".hcl") && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#")
+	return schema.FormOf(name) != "" && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#")
 }
 
 func unreadable(path string, err error) *diag.Diagnostic {
