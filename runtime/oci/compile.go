@@ -63,7 +63,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if err != nil {
 		return plan.Facts{}, err
 	}
-	labels, err := image.Labels(spec, id)
+	metadata, err := image.Metadata(spec, id)
 	if err != nil {
 		return plan.Facts{}, err
 	}
@@ -77,7 +77,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 		Kernels:  installed,
 
 		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
-		Image:      plan.Image{Labels: labels},
+		Image:      metadata,
 		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec)},
 	})
 }
