@@ -41,7 +41,7 @@ func resolve(t testing.TB, profile string, spec *specs.Spec, facts *plan.Facts) 
 		files["test.hcl"] = &fstest.MapFile{Data: []byte(profile)}
 	}
 	set, diags := profiles.LoadFS(files, profiles.HostDir)
-	resolved, more := profiles.Resolve(set, profiles.Request{}, engine.Variables(spec, facts))
+	resolved, more := profiles.Resolve(set, profiles.NewRequest(spec.Process, facts.Image), engine.Variables(spec, facts))
 	if err := append(diags, more...).Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +22,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestGolden runs each testdata/*.txtar: what goes in is profiles/*.hcl,
-// config.json (or config.merge.json, an RFC 7386 patch of testdata/docker.json,
+// patches/*.hcl, config.json (or config.merge.json, an RFC 7386 patch of testdata/docker.json,
 // which dockerd wrote) and facts.merge.json (of testdata/facts.json); what comes
 // out is either error.txt, or plan.json, the argument lists, one word a line, and
 // the container's config.json.
@@ -62,7 +61,7 @@ func TestGolden(t *testing.T) {
 // runCase goes the whole way from files to files.
 func runCase(t *testing.T, in *txtar.Archive) []txtar.File {
 	t.Helper()
-	config, facts, files := inputs(t, in)
+	config, facts, files, patches := inputs(t, in)
 	failed := func(err error) []txtar.File {
 		return []txtar.File{{Name: "out/error.txt", Data: []byte(err.Error())}}
 	}
@@ -71,8 +70,8 @@ func runCase(t *testing.T, in *txtar.Archive) []txtar.File {
 		return failed(err)
 	}
 	set, diags := profiles.LoadFS(files, profiles.HostDir)
-	request := profiles.Request{Label: facts.Image.Labels[profiles.Label]}
-	profile, more := profiles.Resolve(set, request, engine.Variables(&doc.Spec, facts))
+	diags = append(diags, set.LoadPatchesFS(patches, profiles.PatchesDir(profiles.HostDir))...)
+	profile, more := profiles.Resolve(set, profiles.NewRequest(doc.Spec.Process, facts.Image), engine.Variables(&doc.Spec, facts))
 	if diags = append(diags, more...); diags.HasErrors() {
 		return failed(diags)
 	}
@@ -104,11 +103,11 @@ func runCase(t *testing.T, in *txtar.Archive) []txtar.File {
 	}
 }
 
-func inputs(t *testing.T, in *txtar.Archive) ([]byte, *plan.Facts, fs.FS) {
+func inputs(t *testing.T, in *txtar.Archive) (config []byte, facts *plan.Facts, files, patches fstest.MapFS) {
 	t.Helper()
-	config := readFile(t, "testdata/docker.json")
+	config = readFile(t, "testdata/docker.json")
 	rawFacts := readFile(t, "testdata/facts.json")
-	files := fstest.MapFS{}
+	files, patches = fstest.MapFS{}, fstest.MapFS{}
 	for _, f := range in.Files {
 		switch f.Name {
 		case "config.json":
@@ -118,18 +117,19 @@ func inputs(t *testing.T, in *txtar.Archive) ([]byte, *plan.Facts, fs.FS) {
 		case "facts.merge.json":
 			rawFacts = patched(t, rawFacts, f.Data)
 		default:
-			name, ok := strings.CutPrefix(f.Name, "profiles/")
+			folder, name, _ := strings.Cut(f.Name, "/")
+			into, ok := map[string]fstest.MapFS{"profiles": files, "patches": patches}[folder]
 			if !ok {
 				t.Fatalf("unknown file %s in the archive", f.Name)
 			}
-			files[name] = &fstest.MapFile{Data: f.Data}
+			into[name] = &fstest.MapFile{Data: f.Data}
 		}
 	}
-	facts := new(plan.Facts)
+	facts = new(plan.Facts)
 	if err := json.Unmarshal(rawFacts, facts); err != nil {
 		t.Fatalf("facts: %v", err)
 	}
-	return config, facts, files
+	return config, facts, files, patches
 }
 
 func readFile(t testing.TB, name string) []byte {

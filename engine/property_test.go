@@ -33,7 +33,7 @@ func FuzzCompile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		profile, diags := profiles.Resolve(new(profiles.Set), profiles.Request{}, engine.Variables(&doc.Spec, facts))
+		profile, diags := profiles.Resolve(new(profiles.Set), profiles.NewRequest(doc.Spec.Process, facts.Image), engine.Variables(&doc.Spec, facts))
 		p, more := engine.Compile(profile, &doc.Spec, facts)
 		diags = append(diags, more...)
 		if _, err := plan.Encode(p); err != nil {

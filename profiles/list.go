@@ -39,6 +39,24 @@ func (s *Set) Find(name string) []Entry {
 	return found
 }
 
+// PatchEntry is a patch that may apply here.
+type PatchEntry struct {
+	*schema.Patch
+	Builtin bool
+}
+
+// Patches lists the patches, built-in ones first, each kind by name.
+func (s *Set) Patches() []PatchEntry {
+	var all []PatchEntry
+	for _, p := range builtinFiles().patches {
+		all = append(all, PatchEntry{p, true})
+	}
+	for _, p := range s.patches {
+		all = append(all, PatchEntry{p, false})
+	}
+	return all
+}
+
 // Builtins lists the built-in profiles by name.
 func Builtins() []*schema.Declaration {
 	var all []*schema.Declaration
@@ -51,23 +69,16 @@ func Builtins() []*schema.Declaration {
 // Check reports what is wrong with the host's files whatever a container asks
 // for: names that nobody has, circles, and values that cannot be.
 func (s *Set) Check() diag.Diagnostics {
-	r := &resolver{set: s, done: map[string]bool{}} // without a scope, it merges nothing
+	r := &resolver{set: s, rules: newRules(nil), done: map[string]bool{}} // without a scope, it merges nothing
 	r.mergeDefaults()
 	for _, name := range slices.Sorted(maps.Keys(s.byName)) {
-		r.add(s.byName[name])
+		r.add(s.byName[name], diag.Range{}, nil)
 	}
-	r.diags = append(r.diags, s.module.Check()...)
+	for _, m := range s.modules {
+		r.diags = append(r.diags, m.Check()...)
+	}
 	r.diags.Sort()
 	return r.diags
-}
-
-// Declares lists what the set's files declare: "profile web", "variable tier".
-func (s *Set) Declares() []string {
-	var all []string
-	for _, f := range s.files {
-		all = append(all, f.Declares()...)
-	}
-	return all
 }
 
 // IsProfileFile tells, by its name, a file of profiles from what else is in

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/internal/diag"
 	"github.com/runcvm/runcvm/schema"
 )
@@ -27,8 +28,13 @@ func files(named map[string]string) fs.FS {
 // resolve loads and resolves in one step.
 func resolve(named map[string]string, label string) (*schema.Profile, diag.Diagnostics) {
 	set, diags := LoadFS(files(named), HostDir)
-	p, more := Resolve(set, Request{Label: label}, schema.Variables{})
+	p, more := Resolve(set, asks(label), schema.Variables{})
 	return p, append(diags, more...)
+}
+
+// asks is the request of an image with the label.
+func asks(label string) Request {
+	return Request{Image: plan.Image{Labels: map[string]string{Label: label}, EnvKnown: true}}
 }
 
 func declare(name string, cpus int, inherits ...string) string {
@@ -213,7 +219,7 @@ func BenchmarkResolveInherited(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		set, _ := LoadFS(named, HostDir)
-		if _, diags := Resolve(set, Request{Label: "a"}, schema.Variables{}); diags.HasErrors() {
+		if _, diags := Resolve(set, asks("a"), schema.Variables{}); diags.HasErrors() {
 			b.Fatal(diags)
 		}
 	}
@@ -224,7 +230,7 @@ func BenchmarkResolveOneOfThousand(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		set, _ := LoadFS(many, HostDir)
-		if _, diags := Resolve(set, Request{Label: "p999"}, schema.Variables{}); diags.HasErrors() {
+		if _, diags := Resolve(set, asks("p999"), schema.Variables{}); diags.HasErrors() {
 			b.Fatal(diags)
 		}
 	}

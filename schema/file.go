@@ -27,6 +27,7 @@ type File struct {
 	source []byte
 	kind   string // plan.Origin.Kind of its settings
 	form   Form
+	meter  *meter // nil for a file of the host
 }
 
 // Snippet cuts the line at r out of the file; context says what encloses it.
@@ -116,6 +117,14 @@ var fileBlocks = []string{blockProfile, blockPatch, blockPolicy, blockVariable, 
 
 func (p *parser) parseFile(body *hclsyntax.Body) {
 	for _, a := range sorted(body.Attributes) {
+		if inner := fileShape().blocks[a.Name]; inner != nil {
+			steps := []string{a.Name}
+			if inner.labelled {
+				steps = append(steps, `"name"`)
+			}
+			p.errorf(a.NameRange, "Unsupported attribute", "%q is a block: write %s.", a.Name, p.file.form.block("...", steps...))
+			continue
+		}
 		p.errorf(a.NameRange, "Unsupported attribute", "%q stands outside of a profile. A file has blocks of the form: %s.", a.Name, p.file.form.block("...", "profile", `"name"`))
 	}
 	for _, b := range body.Blocks {
@@ -175,7 +184,7 @@ func (p *parser) name(b *hclsyntax.Block) (Reference, bool) {
 
 // constant evaluates an attribute that may not use variables.
 func (p *parser) constant(a *hclsyntax.Attribute) (cty.Value, bool) {
-	v, problems := a.Expr.Value(nil)
+	v, problems := p.file.meter.confine(a.Expr).Value(nil)
 	if problems.HasErrors() {
 		p.errorf(a.Expr.Range(), "Not a constant", "%q is fixed: it cannot use variables or functions.", a.Name)
 		return v, false
@@ -204,7 +213,7 @@ func (p *parser) names(a *hclsyntax.Attribute, example string) []Reference {
 	}
 	var list []Reference
 	for _, e := range elements {
-		v, problems := e.Value(nil)
+		v, problems := p.file.meter.confine(e).Value(nil)
 		if problems.HasErrors() || !isList || v.IsNull() || v.Type() != cty.String {
 			p.errorf(e.Range(), "Wrong type of value", "%q is a list of texts in quotes, without variables: %s.", a.Name, p.file.form.assign(a.Name, fmt.Sprintf("[%q]", example)))
 			continue

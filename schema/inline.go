@@ -54,9 +54,10 @@ func FormOfText(text string) Form {
 // ParseInline reads a document that stands in a label or a variable instead of a
 // file. It is in any of the forms, and either as a file is, or just the inside
 // of one profile, which gets the name InlineName. Name is what messages call the
-// place.
+// place. Who wrote the document is not trusted: it has no patches and policies,
+// and its size, its nesting and the work of its expressions are bounded.
 func ParseInline(src []byte, name, kind string) (*File, diag.Diagnostics) {
-	file := &File{Name: name, source: src, kind: kind, form: FormOfText(string(src))}
+	file := &File{Name: name, source: src, kind: kind, form: FormOfText(string(src)), meter: new(meter)}
 	if len(src) > MaxInline {
 		place := diag.Range{File: name}
 		return file, diag.Diagnostics{{
@@ -84,7 +85,32 @@ func ParseInline(src []byte, name, kind string) (*File, diag.Diagnostics) {
 	default:
 		p.unrecognised()
 	}
+	p.confine()
 	return file, p.diags
+}
+
+// confine takes what only a host may declare from an inline document, and makes
+// its expressions count their work.
+func (p *parser) confine() {
+	f := p.file
+	refuse := func(what string, at diag.Range) {
+		p.report(at, "Not in an inline profile", "A %s is a host's to declare. An inline document has a profile, variables and locals.", what)
+	}
+	for _, d := range f.Patches {
+		refuse(blockPatch, d.Place)
+	}
+	for _, d := range f.Policies {
+		refuse(blockPolicy, d.Place)
+	}
+	f.Patches, f.Policies = nil, nil
+	for _, d := range f.Profiles {
+		for i := range d.settings {
+			f.meter.each(&d.settings[i].value)
+		}
+	}
+	for _, l := range f.locals {
+		f.meter.each(&l.value)
+	}
 }
 
 func (p *parser) unrecognised() {

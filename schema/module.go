@@ -133,7 +133,7 @@ func (m *Module) newContext(s *Scope) (*hcl.EvalContext, diag.Diagnostics) {
 		}
 		value, wrong := v.read(in.Value)
 		if wrong != nil {
-			diags.Errorf(wrong.summary, "%s: %s It is declared at %s.", in.Where, wrong.detail, v.Place)
+			diags = append(diags, inputError(v, in, wrong))
 			continue
 		}
 		values[in.Name] = value
@@ -142,9 +142,14 @@ func (m *Module) newContext(s *Scope) (*hcl.EvalContext, diag.Diagnostics) {
 	context.Variables = map[string]cty.Value{rootVariable: object(values)}
 	locals := make(map[string]cty.Value, len(m.locals))
 	for _, l := range m.order {
-		context.Variables[rootLocal] = object(locals)
+		context.Variables[rootLocal] = used(locals, l.value)
 		v, problems := l.value.Value(context)
-		if problems.HasErrors() {
+		switch {
+		case l.file.meter.exceeded():
+			diags = append(diags, l.at(workMistake()))
+			context.Variables[rootLocal] = cty.DynamicVal
+			return context, diags
+		case problems.HasErrors():
 			diags = append(diags, hcldiag.Convert(problems, l.file.source, l.context)...)
 			v = cty.DynamicVal
 		}
@@ -152,6 +157,19 @@ func (m *Module) newContext(s *Scope) (*hcl.EvalContext, diag.Diagnostics) {
 	}
 	context.Variables[rootLocal] = object(locals)
 	return context, diags
+}
+
+// used is the locals that an expression mentions: an object of all of them for
+// each would take the square of their number.
+func used(locals map[string]cty.Value, e hclsyntax.Expression) cty.Value {
+	mentioned := map[string]cty.Value{}
+	for _, r := range references(e) {
+		name, isLocal := strings.CutPrefix(r, rootLocal+".")
+		if v, known := locals[name]; isLocal && known {
+			mentioned[name] = v
+		}
+	}
+	return object(mentioned)
 }
 
 func object(values map[string]cty.Value) cty.Value {

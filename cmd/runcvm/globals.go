@@ -26,6 +26,7 @@ type globals struct {
 	root, log, logFormat string
 	runtime              string
 	prefix, profilesDir  string
+	patchesDir           string
 	runDir               string
 }
 
@@ -45,6 +46,7 @@ func (g *globals) flags(c *cobra.Command) {
 	g.own.StringVar(&g.runtime, "runtime", "", "OCI runtime below this one: a name or a `PATH` (default: runc in $PATH)")
 	g.own.StringVar(&g.prefix, "prefix", oci.DefaultPrefix, "`DIR` that RunCVM is installed in")
 	g.own.StringVar(&g.profilesDir, "profiles-dir", oci.DefaultProfilesDir, "`DIR` of this host's profiles")
+	g.own.StringVar(&g.patchesDir, "patches-dir", "", "`DIR` of this host's patches (default: \"patches\" beside --profiles-dir)")
 	g.own.StringVar(&g.runDir, "run-dir", oci.DefaultRunDir, "`DIR` of the running containers' state")
 	f.AddFlagSet(g.own)
 }
@@ -79,7 +81,7 @@ func (g *globals) ociRuntime() (*oci.Runtime, error) {
 	}
 	return &oci.Runtime{
 		Runc: runc, GlobalArgs: g.runcArgs(), Root: g.root,
-		Prefix: g.prefix, ProfilesDir: g.profilesDir, RunDir: g.runDir, Warn: g.warn,
+		Prefix: g.prefix, ProfilesDir: g.profilesDir, PatchesDir: g.patchesDir, RunDir: g.runDir, Warn: g.warn,
 	}, nil
 }
 

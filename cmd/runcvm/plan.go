@@ -69,5 +69,5 @@ func factsCommand(g *globals) *cobra.Command {
 
 // planner is a runtime for verbs that run nothing: they need no runc.
 func (g *globals) planner() *oci.Runtime {
-	return &oci.Runtime{Root: g.root, Prefix: g.prefix, ProfilesDir: g.profilesDir, RunDir: g.runDir}
+	return &oci.Runtime{Root: g.root, Prefix: g.prefix, ProfilesDir: g.profilesDir, PatchesDir: g.patchesDir, RunDir: g.runDir}
 }

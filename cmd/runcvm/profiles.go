@@ -38,10 +38,9 @@ func profilesShowCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show [options] NAME",
 		Short: "Show a profile's text or, resolved, every value with its origin",
-		Long: `Show a profile's text as its file has it. With --resolved, show as a profile that
-stands alone what a container gets that asks for it: every attribute, with where
-its value came from and what it beat. Expressions see this host and a container
-without limits.`,
+		Long: `Show a profile's text as its file has it. With --resolved, show what a container
+gets on this host that asks for it: every attribute, with where its value came from
+and what it beat, patches included. Expressions see a container without limits.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: first(profileNames(g)),
 	}

@@ -42,6 +42,9 @@ func WriteText(w io.Writer, p *Plan) error {
 			fmt.Fprintf(t, "  %s\n", arg)
 		}
 	}
+	for _, patch := range p.Patches {
+		fmt.Fprintf(t, "\nPatch %s, %s: %s\n  %s\n", patch.Name, patch.Where, strings.Join(patch.Attributes, ", "), patch.Reason)
+	}
 	for _, warning := range p.Warnings {
 		fmt.Fprintf(t, "\nWarning: %s\n  %s\n", warning.Summary, warning.Detail)
 	}

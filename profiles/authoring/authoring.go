@@ -29,7 +29,8 @@ const (
 
 // Input is where the files of a verb are.
 type Input struct {
-	// HostDir has the host's profiles; it is read where no path is given.
+	// HostDir has the host's profiles; it and that of the host's patches are read
+	// where no path is given.
 	HostDir string
 	// Paths are files, directories, or Stdin.
 	Paths []string
@@ -50,10 +51,11 @@ func (in *Input) read(wanted func(name string) bool) ([]file, diag.Diagnostics) 
 	paths := in.Paths
 	var diags diag.Diagnostics
 	if len(paths) == 0 {
-		if _, err := os.Stat(in.HostDir); errors.Is(err, fs.ErrNotExist) {
-			return nil, nil // a host without profiles of its own
+		for _, dir := range []string{in.HostDir, profiles.PatchesDir(in.HostDir)} {
+			if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) { // a host need not have any
+				paths = append(paths, dir)
+			}
 		}
-		paths = []string{in.HostDir}
 	}
 	var files []file
 	add := func(path string, direct bool) {
@@ -109,9 +111,11 @@ func unreadable(path string, err error) *diag.Diagnostic {
 	}
 }
 
-// hostSet loads the host's profiles and gives back what is wrong with them.
+// hostSet loads the host's profiles and patches, and gives back what is wrong
+// with them.
 func hostSet(dir string) (*profiles.Set, diag.Diagnostics) {
 	set, diags := profiles.Load(dir)
+	diags = append(diags, set.LoadPatches(profiles.PatchesDir(dir))...)
 	diags.Sort()
 	return set, diags
 }

@@ -33,13 +33,18 @@ type Explained struct {
 	Maximum string      `json:"maximum,omitempty"`
 	Default string      `json:"default"` // the built-in default's expression
 	Flag    string      `json:"flag,omitempty"`
-	// SetBy lists the profiles that set it, the built-in default first.
+	// Variable is the environment variable that sets it, Aliases are other names
+	// of that.
+	Variable string   `json:"variable"`
+	Aliases  []string `json:"aliases,omitempty"`
+	// SetBy lists the profiles that set it, the default first, and the patches.
 	SetBy []SetBy `json:"set_by"`
 }
 
-// SetBy is a profile that sets an attribute.
+// SetBy is a profile or a patch that sets an attribute.
 type SetBy struct {
-	Profile    string `json:"profile"`
+	Kind       string `json:"kind"` // "profile" or "patch"
+	Name       string `json:"name"`
 	Builtin    bool   `json:"builtin"`
 	Where      string `json:"where"` // file:line:column
 	Expression string `json:"expression"`
@@ -63,7 +68,7 @@ func Explain(name, hostDir string) (*Explanation, error) {
 		least, most := a.Limits()
 		e.Attributes = append(e.Attributes, Explained{
 			Path: a.Path(), Type: a.Type, Doc: a.Doc, Allowed: a.Choice(), Minimum: least, Maximum: most,
-			Default: DefaultOf(a), Flag: a.Flag, SetBy: notNil(setters[a.Path()]),
+			Default: DefaultOf(a), Flag: a.Flag, Variable: a.Variable, Aliases: a.Aliases, SetBy: notNil(setters[a.Path()]),
 		})
 	}
 	return e, nil
@@ -94,13 +99,18 @@ func settersOf(set *profiles.Set) map[string][]SetBy {
 			entries = append(entries, e)
 		}
 	}
-	for _, e := range entries {
-		for _, declared := range e.Declared() {
+	add := func(by SetBy, list []schema.Declared) {
+		for _, declared := range list {
+			by.Where, by.Expression = declared.Place.String(), declared.Expression
 			path := declared.Attribute.Path()
-			setters[path] = append(setters[path], SetBy{
-				Profile: e.Name, Builtin: e.Builtin, Where: declared.Place.String(), Expression: declared.Expression,
-			})
+			setters[path] = append(setters[path], by)
 		}
+	}
+	for _, e := range entries {
+		add(SetBy{Kind: "profile", Name: e.Name, Builtin: e.Builtin}, e.Declared())
+	}
+	for _, p := range set.Patches() {
+		add(SetBy{Kind: "patch", Name: p.Name, Builtin: p.Builtin}, p.Declared())
 	}
 	return setters
 }
@@ -131,11 +141,12 @@ func (x *Explained) draw(w io.Writer, style terminal.Style) {
 	row("allowed", x.values())
 	row("default", x.Default)
 	row("docker flag", x.Flag)
+	row("variable", strings.Join(append([]string{x.Variable}, x.Aliases...), ", "))
 	t.Flush() //nolint:errcheck // a strings.Builder takes everything
 	fmt.Fprintf(w, "\n%s\n", style.Bold("Set here by"))
 	t = tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, s := range x.SetBy {
-		fmt.Fprintf(t, "  %s\t= %s\t# %s\n", s.Profile, oneLine(s.Expression), s.Where)
+		fmt.Fprintf(t, "  %s %s\t= %s\t# %s\n", s.Kind, s.Name, oneLine(s.Expression), s.Where)
 	}
 	t.Flush() //nolint:errcheck // as above
 }

@@ -63,6 +63,7 @@ type Resolved struct {
 	Name          string          `json:"name"`
 	Profiles      []string        `json:"profiles"` // in the order in which they are merged
 	Attributes    []ResolvedValue `json:"attributes"`
+	Warnings      []plan.Warning  `json:"warnings"`
 }
 
 // ResolvedValue is an attribute's value with its origin.
@@ -81,12 +82,14 @@ func Resolve(name, hostDir string, variables schema.Variables) (*Resolved, error
 	if !diags.HasErrors() && set.Find(name) == nil {
 		return nil, errUnknown(set, name, hostDir)
 	}
-	p, more := profiles.Resolve(set, profiles.Request{Label: name}, variables)
+	// A variable asks, so that what policies refuse to images does not count.
+	request := profiles.Request{Image: plan.Image{EnvKnown: true}, Env: []string{schema.VariablePrefix + "PROFILE=" + name}}
+	p, more := profiles.Resolve(set, request, variables)
 	if diags = append(diags, more...); diags.HasErrors() {
 		diags.Sort()
 		return nil, diags
 	}
-	r := &Resolved{FormatVersion: FormatVersion, Name: name, Profiles: p.Names}
+	r := &Resolved{FormatVersion: FormatVersion, Name: name, Profiles: p.Names, Warnings: notNil(p.Warnings)}
 	for _, a := range schema.Attributes() {
 		if v := p.Value(a); v != nil {
 			r.Attributes = append(r.Attributes, ResolvedValue{Path: a.Path(), Value: a.Plain(v), Origin: p.Origin(a), attribute: a})
@@ -95,10 +98,13 @@ func Resolve(name, hostDir string, variables schema.Variables) (*Resolved, error
 	return r, nil
 }
 
-// WriteText writes a profile that stands alone, with the origins as comments.
+// WriteText writes the values as a profile, with the origins as comments.
 func (r *Resolved) WriteText(w io.Writer, style terminal.Style) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# What a container without limits of its own gets. Merged, later wins: %s.\n", strings.Join(r.Profiles, ", "))
+	fmt.Fprintf(&b, "# What a container without limits of its own gets here. Merged, later wins: %s.\n", strings.Join(r.Profiles, ", "))
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(&b, "# Warning: %s: %s\n", warning.Summary, oneLine(warning.Detail))
+	}
 	fmt.Fprintf(&b, "profile %q {\n", r.Name)
 	block := ""
 	for _, v := range r.Attributes {

@@ -9,6 +9,7 @@ import (
 	"github.com/runcvm/runcvm/internal/diag"
 	"github.com/runcvm/runcvm/internal/terminal"
 	"github.com/runcvm/runcvm/profiles"
+	"github.com/runcvm/runcvm/schema"
 )
 
 // Validation says whether files of profiles are valid.
@@ -26,24 +27,30 @@ type Validation struct {
 // place of the one that has its name or declares the same.
 func Validate(in Input) *Validation {
 	files, diags := in.read(profiles.IsProfileFile)
-	set := profiles.NewSet(in.HostDir)
 	v := &Validation{FormatVersion: FormatVersion, Files: []string{}}
+	modules := map[string][]*schema.File{} // by directory; files named by themselves stand in the host's
+	var order []string
 	alone := false
 	for _, f := range files {
+		parsed, more := f.parse()
+		diags = append(diags, more...)
 		v.Files = append(v.Files, f.path)
-		if f.path == StandardInput {
-			diags = append(diags, set.AddInline(f.text, f.path)...)
-		} else {
-			diags = append(diags, set.Add(f.text, f.path)...)
+		dir := in.HostDir
+		if alone = alone || f.direct; !f.direct {
+			dir = filepath.Dir(f.path)
 		}
-		alone = alone || f.direct
+		if modules[dir] == nil {
+			order = append(order, dir)
+		}
+		modules[dir] = append(modules[dir], parsed)
 	}
 	if alone {
-		for _, f := range neighbours(in.HostDir, files, set) {
-			set.Add(f.text, f.path) // the mistakes there are not asked for
-		}
+		modules[in.HostDir] = append(modules[in.HostDir], neighbours(in.HostDir, modules)...)
 	}
-	diags = append(diags, within(set.Link(), v.Files)...)
+	set := profiles.NewSet(in.HostDir)
+	for _, dir := range order {
+		diags = append(diags, within(set.Add(modules[dir]...), v.Files)...)
+	}
 	diags = append(diags, within(set.Check(), v.Files)...)
 	sortByFile(diags, v.Files)
 	v.Diagnostics = notNil(diags)
@@ -58,22 +65,37 @@ func Validate(in Input) *Validation {
 	return v
 }
 
-// neighbours are the host's files that stay beside those of set.
-func neighbours(hostDir string, files []file, set *profiles.Set) []file {
+// parse reads a file in the form that its name says; that of standard input is
+// found by its text.
+func (f file) parse() (*schema.File, diag.Diagnostics) {
+	if f.path == StandardInput {
+		return schema.ParseInline(f.text, f.path, "file")
+	}
+	return schema.Parse(f.text, f.path, "file")
+}
+
+// neighbours are the host's files that stay beside those that are checked. Their
+// own mistakes are not asked for.
+func neighbours(hostDir string, checked map[string][]*schema.File) []*schema.File {
 	replaced := map[string]bool{}
-	for _, f := range files {
-		replaced[filepath.Base(f.path)] = true
+	for _, files := range checked {
+		for _, f := range files {
+			replaced[filepath.Base(f.Name)] = true
+			for _, name := range f.Declares() {
+				replaced[name] = true
+			}
+		}
 	}
-	for _, name := range set.Declares() {
-		replaced[name] = true
-	}
-	host := Input{HostDir: hostDir}
+	host := Input{HostDir: hostDir, Paths: []string{hostDir}}
 	all, _ := host.read(profiles.IsProfileFile)
-	return slices.DeleteFunc(all, func(f file) bool {
-		one := profiles.NewSet(hostDir)
-		one.Add(f.text, f.path)
-		return replaced[filepath.Base(f.path)] || slices.ContainsFunc(one.Declares(), func(name string) bool { return replaced[name] })
-	})
+	var stay []*schema.File
+	for _, f := range all {
+		parsed, _ := f.parse()
+		if !replaced[filepath.Base(f.path)] && !slices.ContainsFunc(parsed.Declares(), func(name string) bool { return replaced[name] }) {
+			stay = append(stay, parsed)
+		}
+	}
+	return stay
 }
 
 // sortByFile puts diagnostics in the order of the files and of their lines.

@@ -79,6 +79,10 @@ func attribute(b *bytes.Buffer, a *schema.Attribute) {
 	}
 	row("Default", code(authoring.DefaultOf(a)))
 	row("Docker flag", code(a.Flag))
+	row("Variable", code(a.Variable))
+	for _, alias := range a.Aliases {
+		row("Variable as well", code(alias))
+	}
 }
 
 func limits(a *schema.Attribute) string {

@@ -63,7 +63,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if err != nil {
 		return plan.Facts{}, err
 	}
-	labels, err := image.Labels(spec, id)
+	metadata, err := image.Metadata(spec, id)
 	if err != nil {
 		return plan.Facts{}, err
 	}
@@ -77,7 +77,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 		Kernels:  installed,
 
 		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
-		Image:      plan.Image{Labels: labels},
+		Image:      metadata,
 		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec)},
 	})
 }
@@ -85,9 +85,14 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 // compile chooses the profiles and compiles the plan.
 func (r *Runtime) compile(spec *specs.Spec, f *plan.Facts) (*plan.Plan, error) {
 	set, diags := profiles.Load(r.ProfilesDir)
+	patchesDir := r.PatchesDir
+	if patchesDir == "" {
+		patchesDir = profiles.PatchesDir(r.ProfilesDir)
+	}
+	diags = append(diags, set.LoadPatches(patchesDir)...)
 	// Also after a mistake: some show only when values are computed, and all are
 	// to be told at once.
-	profile, more := profiles.Resolve(set, profiles.Request{Label: f.Image.Labels[profiles.Label]}, engine.Variables(spec, f))
+	profile, more := profiles.Resolve(set, profiles.NewRequest(spec.Process, f.Image), engine.Variables(spec, f))
 	if diags = append(diags, more...); diags.HasErrors() {
 		diags.Sort()
 		return nil, diags

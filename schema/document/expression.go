@@ -91,6 +91,13 @@ func (n *Node) template() (hclsyntax.Expression, hcl.Diagnostics) {
 		return n.literal(cty.DynamicVal), diags
 	}
 	m.move(reflect.ValueOf(&e))
+	// As in HCL, the quotes are a part of the value's place.
+	switch e := e.(type) {
+	case *hclsyntax.TemplateExpr:
+		e.SrcRange = n.Range
+	case *hclsyntax.TemplateWrapExpr:
+		e.SrcRange = n.Range
+	}
 	return e, diags
 }
 

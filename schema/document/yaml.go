@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -103,6 +104,10 @@ func (r *yamlReader) checkCharacters() bool {
 	return true
 }
 
+// versionDirective is a directive of YAML 1.2 at the beginning, which the library
+// takes with the version 1.1 only.
+var versionDirective = regexp.MustCompile(`\A(?:[ \t]*(?:#[^\n]*)?\r?\n)*%YAML[ \t]+1\.[2-9]`)
+
 // load reads the documents' nodes. The library has panicked on some documents
 // of fuzzers: such a document is not understood.
 func (r *yamlReader) load() (roots []*yaml.Node) {
@@ -112,7 +117,12 @@ func (r *yamlReader) load() (roots []*yaml.Node) {
 			roots = nil
 		}
 	}()
-	loader, err := yaml.NewLoader(bytes.NewReader(r.source.text[r.source.begin:]))
+	text := r.source.text[r.source.begin:]
+	if found := versionDirective.FindIndex(text); found != nil {
+		text = bytes.Clone(text)
+		text[found[1]-1] = '1'
+	}
+	loader, err := yaml.NewLoader(bytes.NewReader(text))
 	if err != nil {
 		panic("document: " + err.Error())
 	}
@@ -210,7 +220,9 @@ func (r *yamlReader) skipProperties(n *yaml.Node) int {
 func (r *yamlReader) sequence(n *yaml.Node, from, depth int) *Node {
 	out := &Node{Kind: List, source: r.source}
 	end := from + 1
-	r.checkTag(n, from, "!!seq")
+	if !r.checkTag(n, from, "!!seq") {
+		return nil
+	}
 	for _, item := range n.Content {
 		if v := r.value(item, depth+1); v != nil {
 			out.Items = append(out.Items, v)
@@ -253,7 +265,9 @@ func (r *yamlReader) mapping(n *yaml.Node, from, depth int) *Node {
 	var all entries
 	var merges []*yaml.Node
 	end := from + 1
-	r.checkTag(n, from, "!!map")
+	if !r.checkTag(n, from, "!!map") {
+		return nil
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if isMerge(key) {

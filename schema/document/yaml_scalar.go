@@ -51,11 +51,12 @@ func (r *yamlReader) scalar(n *yaml.Node, from int) *Node {
 }
 
 // checkTag reports a tag that is not the one that the node has anyway.
-func (r *yamlReader) checkTag(n *yaml.Node, from int, own string) {
+func (r *yamlReader) checkTag(n *yaml.Node, from int, own string) bool {
 	if n.Style&yaml.TaggedStyle == 0 || n.Tag == own {
-		return
+		return true
 	}
 	r.report(r.source.at(from), "Unsupported tag", "A profile has no values of the type %s. Remove the tag.", n.Tag)
+	return false
 }
 
 // tagged resolves a scalar to the type that its tag asks for, quotes or not.

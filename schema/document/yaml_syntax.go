@@ -20,6 +20,10 @@ func (r *yamlReader) syntax(err error) {
 	if r.tab(at) {
 		return
 	}
+	if strings.Contains(e.Message, "max depth") {
+		r.tooDeep(r.source.at(at))
+		return
+	}
 	switch message := e.Message; {
 	case strings.Contains(message, "end of stream"), strings.Contains(message, "could not find expected ':'"):
 		// The library goes on to where nothing is left; the mistake is where the
@@ -66,6 +70,8 @@ func (r *yamlReader) syntaxDetail(e *yaml.LoadError, at, begin int) string {
 		return "The character \"" + string(rune(c)) + "\" cannot begin text without quotes. Put the text in quotes."
 	case strings.Contains(message, "unknown escape"):
 		return "This is no escape of YAML. In double quotes a backslash is written as \\\\; in single quotes it is itself."
+	case strings.Contains(message, "invalid Unicode character escape"):
+		return `This escape is no character: YAML does not have the surrogate pairs of JSON. A character beyond U+FFFF is written as \U0001F600, or as itself.`
 	case strings.Contains(message, "expected ',' or ']'"):
 		return "The list that begins at " + r.place(begin) + " has no comma or closing bracket here."
 	case strings.Contains(message, "expected ',' or '}'"):
