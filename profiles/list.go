@@ -85,3 +85,10 @@ func (s *Set) Check() diag.Diagnostics {
 // their directory: hidden files, and what editors and package managers leave
 // behind.
 func IsProfileFile(name string) bool { return isProfile(name) }
+
+// ProfileVariable names the profiles of a container, and InputPrefix begins the
+// names of the variables that give values to those of the host's files.
+const (
+	ProfileVariable = profileVariable
+	InputPrefix     = inputPrefix
+)

@@ -33,6 +33,21 @@ func FormNamed(name string) (schema.Form, error) {
 	return "", fmt.Errorf("%q is not a form of profiles: use %s", name, diag.Choices(FormNames))
 }
 
+// ConvertNamed is Convert with the form that an option names, if any.
+func ConvertNamed(in Input, from string, to schema.Form) (*Converted, error) {
+	if len(in.Paths) != 1 {
+		return nil, fmt.Errorf("%d files: convert one at a time", len(in.Paths))
+	}
+	var form schema.Form
+	if from != "" {
+		var err error
+		if form, err = FormNamed(from); err != nil {
+			return nil, err
+		}
+	}
+	return Convert(in, form, to), nil
+}
+
 // Convert writes the one file of in in the form to. An empty from is found by
 // the file's name or, from standard input, by its text.
 func Convert(in Input, from, to schema.Form) *Converted {
