@@ -1,6 +1,7 @@
 package authoring
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -66,12 +67,23 @@ func Validate(in Input) *Validation {
 }
 
 // parse reads a file in the form that its name says; that of standard input is
-// found by its text.
+// found by its text, which may be the inside of a profile as well.
 func (f file) parse() (*schema.File, diag.Diagnostics) {
-	if f.path == StandardInput {
-		return schema.ParseInline(f.text, f.path, "file")
+	if f.path != StandardInput {
+		return schema.Parse(f.text, f.path, "file")
 	}
-	return schema.Parse(f.text, f.path, "file")
+	read := map[schema.Form]func([]byte, string, string) (*schema.File, diag.Diagnostics){
+		schema.HCL: schema.ParseHCL, schema.YAML: schema.ParseYAML, schema.JSON: schema.ParseJSON,
+	}[schema.FormOfText(string(f.text))]
+	if len(bytes.TrimSpace(f.text)) == 0 {
+		read = schema.ParseHCL
+	}
+	if read != nil {
+		if parsed, diags := read(f.text, f.path, "file"); !diags.HasErrors() || len(parsed.Declares()) > 0 {
+			return parsed, diags
+		}
+	}
+	return schema.ParseInline(f.text, f.path, "file")
 }
 
 // neighbours are the host's files that stay beside those that are checked. Their
