@@ -126,7 +126,7 @@ func (r *resolver) applyLimits() {
 		rule := fmt.Sprintf("the policy %q allows at %s %s at %s", l.policy.Name, word, excess.Bound, l.Place)
 		if l.Deny {
 			f := r.found[l.Attribute]
-			r.diags = append(r.diags, denied(f.place, f.snippet, fmt.Sprintf("%s is %s, and %s.", l.Attribute.Path(), excess.Value, rule)))
+			r.diags = append(r.diags, denied(f.place, f.snippet, fmt.Sprintf("%s is %s, and %s. Ask for a value within the limit.", l.Attribute.Path(), excess.Value, rule)))
 			continue
 		}
 		r.warn("Limited by a policy", "%s is %s by %s, and %s. The machine gets %s.",

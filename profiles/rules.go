@@ -157,9 +157,9 @@ func patterns(list []schema.Reference) string {
 	return strings.Join(names, ", ")
 }
 
-// deniedSummary is the summary of every refusal.
-const deniedSummary = "Denied by a policy"
+// DeniedSummary is the summary of every refusal.
+const DeniedSummary = "Denied by a policy"
 
 func denied(place diag.Range, snippet *diag.Snippet, detail string) *diag.Diagnostic {
-	return &diag.Diagnostic{Severity: diag.Error, Summary: deniedSummary, Detail: detail, Range: &place, Snippet: snippet}
+	return &diag.Diagnostic{Severity: diag.Error, Summary: DeniedSummary, Detail: detail, Range: &place, Snippet: snippet}
 }

@@ -49,6 +49,16 @@ func LoadFS(files fs.FS, dir string) (*Set, diag.Diagnostics) {
 	return set, set.load(files, dir)
 }
 
+// LoadHost loads the profiles and policies of a host, and its patches: those in
+// patchesDir, or in PatchesDir when it is empty.
+func LoadHost(dir, patchesDir string) (*Set, diag.Diagnostics) {
+	set, diags := Load(dir)
+	if patchesDir == "" {
+		patchesDir = PatchesDir(dir)
+	}
+	return set, append(diags, set.LoadPatches(patchesDir)...)
+}
+
 // PatchesDir is where the patches of a host are whose profiles are in dir:
 // beside it.
 func PatchesDir(dir string) string {

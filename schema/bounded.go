@@ -68,13 +68,14 @@ func joinCost(args []cty.Value) error {
 // written.
 func formatCost(args []cty.Value) error {
 	text := args[0].AsString()
-	digits, inVerb, verbs := 0, false, 0
+	digits, padding, inVerb, verbs := 0, 0, false, 0
 	for _, c := range text {
 		switch {
 		case c == '%':
 			inVerb, digits = true, 0
 			verbs++
 		case inVerb && c >= '0' && c <= '9':
+			padding = maxPadding
 			if digits++; digits > len("999") {
 				return fmt.Errorf("widths and precisions are at most %d", maxPadding)
 			}
@@ -84,7 +85,7 @@ func formatCost(args []cty.Value) error {
 			inVerb = false
 		}
 	}
-	largest := 1
+	largest := padding
 	for _, a := range args[1:] {
 		largest = max(largest, weight(a, maxMade))
 	}

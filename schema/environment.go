@@ -131,3 +131,21 @@ func splitWords(text string) (words []string, wrong string) {
 func variableError(name, summary, detail string) *diag.Diagnostic {
 	return &diag.Diagnostic{Severity: diag.Error, Summary: summary, Detail: detail, Range: &diag.Range{File: name}}
 }
+
+// ParseValue reads a value of the attribute with that path, as its environment
+// variable has it. The error is a sentence.
+func ParseValue(path, text string) (*Attribute, any, error) {
+	var known []string
+	for _, a := range table {
+		known = append(known, a.Path())
+		if a.Path() != path {
+			continue
+		}
+		value, wrong := a.parseText(text)
+		if wrong != nil {
+			return a, nil, fmt.Errorf("%s", wrong.detail)
+		}
+		return a, value, nil
+	}
+	return nil, nil, fmt.Errorf("there is no attribute %q.%s", path, diag.DidYouMean(path, known))
+}

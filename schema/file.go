@@ -182,9 +182,23 @@ func (p *parser) name(b *hclsyntax.Block) (Reference, bool) {
 	return r, true
 }
 
+// tooMuch reports, at an expression, that the document has done more than it
+// may.
+func (p *parser) tooMuch(e hclsyntax.Expression) bool {
+	if !p.file.meter.exceeded() {
+		return false
+	}
+	m := workMistake()
+	p.errorf(e.Range(), m.summary, "%s", m.detail)
+	return true
+}
+
 // constant evaluates an attribute that may not use variables.
 func (p *parser) constant(a *hclsyntax.Attribute) (cty.Value, bool) {
 	v, problems := p.file.meter.confine(a.Expr).Value(nil)
+	if p.tooMuch(a.Expr) {
+		return v, false
+	}
 	if problems.HasErrors() {
 		p.errorf(a.Expr.Range(), "Not a constant", "%q is fixed: it cannot use variables or functions.", a.Name)
 		return v, false
@@ -214,6 +228,9 @@ func (p *parser) names(a *hclsyntax.Attribute, example string) []Reference {
 	var list []Reference
 	for _, e := range elements {
 		v, problems := p.file.meter.confine(e).Value(nil)
+		if p.tooMuch(e) {
+			return nil
+		}
 		if problems.HasErrors() || !isList || v.IsNull() || v.Type() != cty.String {
 			p.errorf(e.Range(), "Wrong type of value", "%q is a list of texts in quotes, without variables: %s.", a.Name, p.file.form.assign(a.Name, fmt.Sprintf("[%q]", example)))
 			continue

@@ -105,11 +105,11 @@ func (p *parser) confine() {
 	f.Patches, f.Policies = nil, nil
 	for _, d := range f.Profiles {
 		for i := range d.settings {
-			f.meter.each(&d.settings[i].value)
+			d.settings[i].value = f.meter.whole(d.settings[i].value)
 		}
 	}
 	for _, l := range f.locals {
-		f.meter.each(&l.value)
+		l.value = f.meter.whole(l.value)
 	}
 }
 

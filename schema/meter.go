@@ -57,7 +57,13 @@ func (m *meter) confine(e hclsyntax.Expression) hclsyntax.Expression {
 	case *hclsyntax.RelativeTraversalExpr:
 		m.each(&e.Source)
 	case *hclsyntax.FunctionCallExpr:
-		m.list(e.Args)
+		for i, arg := range e.Args {
+			if e.Name == "try" || e.Name == "can" { // they get the expression itself
+				e.Args[i] = m.whole(arg)
+			} else {
+				e.Args[i] = m.confine(arg)
+			}
+		}
 	case *hclsyntax.ConditionalExpr:
 		m.each(&e.Condition, &e.TrueResult, &e.FalseResult)
 	case *hclsyntax.IndexExpr:
@@ -92,6 +98,16 @@ func (m *meter) confine(e hclsyntax.Expression) hclsyntax.Expression {
 	return &metered{Expression: e, meter: m}
 }
 
+// whole is confine of an expression that is asked for its variables.
+func (m *meter) whole(e hclsyntax.Expression) hclsyntax.Expression {
+	variables := e.Variables() // HCL looks for them in types that it knows
+	confined := m.confine(e)
+	if c, ok := confined.(*metered); ok && c.variables == nil {
+		c.variables = variables
+	}
+	return confined
+}
+
 func (m *meter) each(list ...*hclsyntax.Expression) {
 	for _, e := range list {
 		if *e != nil {
@@ -109,8 +125,12 @@ func (m *meter) list(list []hclsyntax.Expression) {
 // metered is an expression that counts its work.
 type metered struct {
 	hclsyntax.Expression
-	meter *meter
+	meter     *meter
+	variables []hcl.Traversal // see whole
 }
+
+// Variables lists the variables of an expression that whole has confined.
+func (e *metered) Variables() []hcl.Traversal { return e.variables }
 
 // Value is unknown, without an error, when the document has done too much: a
 // loop that is running then comes to its end in no time, and try() cannot catch

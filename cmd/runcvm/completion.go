@@ -52,7 +52,7 @@ func first(names func() []string) cobra.CompletionFunc {
 func attributeNames() []string { return append(schema.Blocks(), schema.Paths()...) }
 
 func profileNames(g *globals) func() []string {
-	return func() []string { return authoring.Names(g.profilesDir) }
+	return func() []string { return authoring.Names(g.host()) }
 }
 
 func containerIDs(g *globals) func() []string {

@@ -43,7 +43,7 @@ arguments, or in a file of the form that docker run --env-file reads.`,
 		if err != nil {
 			return err
 		}
-		in := authoring.Input{HostDir: g.profilesDir, Paths: args, Stdin: os.Stdin}
+		in := authoring.Input{Host: g.host(), Paths: args, Stdin: os.Stdin}
 		var converted *authoring.Converted
 		if from == fromEnv {
 			converted = authoring.FromEnvironment(name, in, target)

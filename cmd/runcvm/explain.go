@@ -25,7 +25,7 @@ block's name lists the block's attributes; without an argument all are listed.`,
 		if len(args) > 0 {
 			name = args[0]
 		}
-		e, err := authoring.Explain(name, g.profilesDir)
+		e, err := authoring.Explain(name, g.host())
 		if err != nil {
 			return o.writeError(err)
 		}

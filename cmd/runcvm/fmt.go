@@ -30,7 +30,7 @@ file's layout would change. It is 1 after an error.`,
 	c.Flags().BoolVar(&format.Check, "check", false, "write nothing; exit code 2 when a layout would change")
 	c.Flags().BoolVar(&format.Diff, "diff", false, "write nothing; show the changes as a unified diff")
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		f := authoring.Format(authoring.Input{HostDir: g.profilesDir, Paths: args, Stdin: os.Stdin}, format)
+		f := authoring.Format(authoring.Input{Host: g.host(), Paths: args, Stdin: os.Stdin}, format)
 		if err := o.write(f, f.Diagnostics); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/runcvm/runcvm/internal/diag"
 	"github.com/runcvm/runcvm/internal/terminal"
+	"github.com/runcvm/runcvm/profiles/authoring"
 )
 
 // answer is what a verb for people has found out.
@@ -76,3 +77,8 @@ type failure struct {
 }
 
 func (failure) WriteText(io.Writer, terminal.Style) error { return nil }
+
+// host is where this host has its profiles and patches.
+func (g *globals) host() authoring.Host {
+	return authoring.Host{Profiles: g.profilesDir, Patches: g.patchesDir}
+}

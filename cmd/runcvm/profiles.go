@@ -26,7 +26,7 @@ func profilesListCommand(g *globals) *cobra.Command {
 	}
 	o.flag(c)
 	c.RunE = func(*cobra.Command, []string) error {
-		l := authoring.List(g.profilesDir)
+		l := authoring.List(g.host())
 		return o.write(l, l.Diagnostics)
 	}
 	return c
@@ -48,7 +48,7 @@ and what it beat, patches included. Expressions see a container without limits.`
 	c.Flags().BoolVar(&resolved, "resolved", false, "merge it with what it stands upon")
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		if !resolved {
-			s, err := authoring.Show(args[0], g.profilesDir)
+			s, err := authoring.Show(args[0], g.host())
 			if err != nil {
 				return o.writeError(err)
 			}
@@ -58,7 +58,7 @@ and what it beat, patches included. Expressions see a container without limits.`
 		if err != nil {
 			return err
 		}
-		r, err := authoring.Resolve(args[0], g.profilesDir, variables)
+		r, err := authoring.Resolve(args[0], g.host(), variables)
 		if err != nil {
 			return o.writeError(err)
 		}

@@ -26,7 +26,7 @@ The exit code is 1 when there is a mistake.`,
 	}
 	o.flag(c)
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		v := authoring.Validate(authoring.Input{HostDir: g.profilesDir, Paths: args, Stdin: os.Stdin})
+		v := authoring.Validate(authoring.Input{Host: g.host(), Paths: args, Stdin: os.Stdin})
 		return o.write(v, v.Diagnostics)
 	}
 	return c

@@ -27,11 +27,30 @@ const (
 	Stdin         = "-"
 )
 
+// Host is where a host has its files.
+type Host struct {
+	Profiles string // the directory of its profiles
+	Patches  string // of its patches; empty for the one beside Profiles
+}
+
+func (h Host) dirs() []string {
+	if h.Patches == "" {
+		h.Patches = profiles.PatchesDir(h.Profiles)
+	}
+	return []string{h.Profiles, h.Patches}
+}
+
+// load reads the host's files, and gives back what is wrong with them.
+func (h Host) load() (*profiles.Set, diag.Diagnostics) {
+	set, diags := profiles.LoadHost(h.Profiles, h.Patches)
+	diags.Sort()
+	return set, diags
+}
+
 // Input is where the files of a verb are.
 type Input struct {
-	// HostDir has the host's profiles; it and that of the host's patches are read
-	// where no path is given.
-	HostDir string
+	// Host is read where no path is given.
+	Host Host
 	// Paths are files, directories, or Stdin.
 	Paths []string
 	Stdin io.Reader
@@ -51,7 +70,7 @@ func (in *Input) read(wanted func(name string) bool) ([]file, diag.Diagnostics) 
 	paths := in.Paths
 	var diags diag.Diagnostics
 	if len(paths) == 0 {
-		for _, dir := range []string{in.HostDir, profiles.PatchesDir(in.HostDir)} {
+		for _, dir := range in.Host.dirs() {
 			if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) { // a host need not have any
 				paths = append(paths, dir)
 			}
@@ -109,15 +128,6 @@ func unreadable(path string, err error) *diag.Diagnostic {
 		Detail: fmt.Sprintf("%s cannot be read: %s. Check the path and its permissions.", path, cause),
 		Range:  &diag.Range{File: path},
 	}
-}
-
-// hostSet loads the host's profiles and patches, and gives back what is wrong
-// with them.
-func hostSet(dir string) (*profiles.Set, diag.Diagnostics) {
-	set, diags := profiles.Load(dir)
-	diags = append(diags, set.LoadPatches(profiles.PatchesDir(dir))...)
-	diags.Sort()
-	return set, diags
 }
 
 // notNil makes an empty list of nil, so that JSON has [] and not null.

@@ -40,7 +40,7 @@ func TestDocuments(t *testing.T) {
 				continue
 			}
 			found++
-			v := Validate(Input{HostDir: before, Paths: []string{Stdin}, Stdin: strings.NewReader(code)})
+			v := Validate(Input{Host: Host{Profiles: before}, Paths: []string{Stdin}, Stdin: strings.NewReader(code)})
 			if wrong := kind == "invalid"; v.Valid == wrong {
 				t.Errorf("%s: valid is %t, and the block is said to be %q:\n%s\n%v", page, v.Valid, kind, code, v.Diagnostics)
 			}
@@ -85,12 +85,12 @@ func replaceEarlier(t *testing.T, dir, newest string) {
 	}
 }
 
-// TestExamples checks each folder of examples/ and of the built-in files, and
+// TestExamples checks each host of examples/ and of the built-in files, and
 // the layout of their HCL.
 func TestExamples(t *testing.T) {
 	folders := []string{filepath.Join(root, "profiles", "builtin"), filepath.Join(root, "patches")}
 	err := filepath.WalkDir(filepath.Join(root, "examples"), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
+		if err == nil && d.IsDir() && (d.Name() == "profiles" || d.Name() == "patches") {
 			folders = append(folders, path)
 		}
 		return err
@@ -100,7 +100,7 @@ func TestExamples(t *testing.T) {
 	}
 	checked := 0
 	for _, folder := range folders {
-		in := Input{HostDir: t.TempDir(), Paths: []string{folder}}
+		in := Input{Host: Host{Profiles: t.TempDir()}, Paths: []string{folder}}
 		v := Validate(in)
 		if err := v.Diagnostics.Err(); err != nil {
 			t.Errorf("%s:\n%v", folder, err)

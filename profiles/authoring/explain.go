@@ -52,7 +52,7 @@ type SetBy struct {
 
 // Explain explains the attribute or the block called name, or all attributes
 // when name is empty, and says which profiles of this host set them.
-func Explain(name, hostDir string) (*Explanation, error) {
+func Explain(name string, host Host) (*Explanation, error) {
 	attributes := schema.Attributes()
 	if name != "" {
 		var err error
@@ -60,7 +60,7 @@ func Explain(name, hostDir string) (*Explanation, error) {
 			return nil, err
 		}
 	}
-	set, diags := hostSet(hostDir)
+	set, diags := host.load()
 	e := &Explanation{FormatVersion: FormatVersion, Diagnostics: notNil(diags)}
 	e.detailed = len(attributes) == 1 && name != attributes[0].Block
 	setters := settersOf(set)

@@ -28,8 +28,8 @@ type Listed struct {
 }
 
 // List lists the built-in profiles and the host's.
-func List(hostDir string) *Listing {
-	set, diags := hostSet(hostDir)
+func List(host Host) *Listing {
+	set, diags := host.load()
 	l := &Listing{FormatVersion: FormatVersion, Diagnostics: notNil(diags)}
 	for _, e := range set.Entries() {
 		l.Profiles = append(l.Profiles, listed(e))
@@ -60,15 +60,15 @@ func (l *Listing) WriteText(w io.Writer, _ terminal.Style) error {
 }
 
 // Names lists the names of the host's profiles, for completion.
-func Names(hostDir string) []string {
-	set, _ := profiles.Load(hostDir)
+func Names(host Host) []string {
+	set, _ := host.load()
 	return set.Names()
 }
 
 // errUnknown says that there is no profile of that name.
-func errUnknown(set *profiles.Set, name, hostDir string) error {
+func errUnknown(set *profiles.Set, name string, host Host) error {
 	var diags diag.Diagnostics
 	diags.Errorf("Unknown profile", "There is no profile %q.%s The profiles here are %s; a host's own are in %s.",
-		name, diag.DidYouMean(name, set.Names()), diag.List(set.Names()), hostDir)
+		name, diag.DidYouMean(name, set.Names()), diag.List(set.Names()), host.Profiles)
 	return diags
 }

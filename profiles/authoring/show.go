@@ -28,14 +28,14 @@ type ShownSource struct {
 }
 
 // Show shows the text of the profiles called name.
-func Show(name, hostDir string) (*Shown, error) {
-	set, diags := hostSet(hostDir)
+func Show(name string, host Host) (*Shown, error) {
+	set, diags := host.load()
 	found := set.Find(name)
 	if found == nil {
 		if diags.HasErrors() { // it may be in a file that has mistakes
 			return nil, diags
 		}
-		return nil, errUnknown(set, name, hostDir)
+		return nil, errUnknown(set, name, host)
 	}
 	s := &Shown{FormatVersion: FormatVersion}
 	for _, e := range found {
@@ -77,10 +77,10 @@ type ResolvedValue struct {
 
 // Resolve merges what the profile name stands upon and the profile, with the
 // variables that expressions see.
-func Resolve(name, hostDir string, variables schema.Variables) (*Resolved, error) {
-	set, diags := hostSet(hostDir)
+func Resolve(name string, host Host, variables schema.Variables) (*Resolved, error) {
+	set, diags := host.load()
 	if !diags.HasErrors() && set.Find(name) == nil {
-		return nil, errUnknown(set, name, hostDir)
+		return nil, errUnknown(set, name, host)
 	}
 	// A variable asks, so that what policies refuse to images does not count.
 	request := profiles.Request{Image: plan.Image{EnvKnown: true}, Env: []string{schema.VariablePrefix + "PROFILE=" + name}}

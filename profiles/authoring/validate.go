@@ -36,7 +36,7 @@ func Validate(in Input) *Validation {
 		parsed, more := f.parse()
 		diags = append(diags, more...)
 		v.Files = append(v.Files, f.path)
-		dir := in.HostDir
+		dir := in.Host.Profiles
 		if alone = alone || f.direct; !f.direct {
 			dir = filepath.Dir(f.path)
 		}
@@ -46,9 +46,9 @@ func Validate(in Input) *Validation {
 		modules[dir] = append(modules[dir], parsed)
 	}
 	if alone {
-		modules[in.HostDir] = append(modules[in.HostDir], neighbours(in.HostDir, modules)...)
+		modules[in.Host.Profiles] = append(modules[in.Host.Profiles], neighbours(in.Host, modules)...)
 	}
-	set := profiles.NewSet(in.HostDir)
+	set := profiles.NewSet(in.Host.Profiles)
 	for _, dir := range order {
 		diags = append(diags, within(set.Add(modules[dir]...), v.Files)...)
 	}
@@ -88,7 +88,7 @@ func (f file) parse() (*schema.File, diag.Diagnostics) {
 
 // neighbours are the host's files that stay beside those that are checked. Their
 // own mistakes are not asked for.
-func neighbours(hostDir string, checked map[string][]*schema.File) []*schema.File {
+func neighbours(host Host, checked map[string][]*schema.File) []*schema.File {
 	replaced := map[string]bool{}
 	for _, files := range checked {
 		for _, f := range files {
@@ -98,8 +98,8 @@ func neighbours(hostDir string, checked map[string][]*schema.File) []*schema.Fil
 			}
 		}
 	}
-	host := Input{HostDir: hostDir, Paths: []string{hostDir}}
-	all, _ := host.read(profiles.IsProfileFile)
+	in := Input{Paths: []string{host.Profiles}}
+	all, _ := in.read(profiles.IsProfileFile)
 	var stay []*schema.File
 	for _, f := range all {
 		parsed, _ := f.parse()

@@ -23,7 +23,7 @@ func FromEnvironment(name string, in Input, to schema.Form) *Converted {
 			env = append(env, argument)
 			continue
 		}
-		one := Input{HostDir: in.HostDir, Paths: []string{argument}, Stdin: in.Stdin}
+		one := Input{Host: in.Host, Paths: []string{argument}, Stdin: in.Stdin}
 		files, more := one.read(func(string) bool { return false })
 		diags = append(diags, more...)
 		for _, f := range files {

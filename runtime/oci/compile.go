@@ -84,12 +84,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 
 // compile chooses the profiles and compiles the plan.
 func (r *Runtime) compile(spec *specs.Spec, f *plan.Facts) (*plan.Plan, error) {
-	set, diags := profiles.Load(r.ProfilesDir)
-	patchesDir := r.PatchesDir
-	if patchesDir == "" {
-		patchesDir = profiles.PatchesDir(r.ProfilesDir)
-	}
-	diags = append(diags, set.LoadPatches(patchesDir)...)
+	set, diags := profiles.LoadHost(r.ProfilesDir, r.PatchesDir)
 	// Also after a mistake: some show only when values are computed, and all are
 	// to be told at once.
 	profile, more := profiles.Resolve(set, profiles.NewRequest(spec.Process, f.Image), engine.Variables(spec, f))
