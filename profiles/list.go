@@ -24,9 +24,6 @@ func (s *Set) Entries() []Entry {
 	return all
 }
 
-// Names lists the names of all profiles, sorted.
-func (s *Set) Names() []string { return s.names() }
-
 // Find lists the profiles of a name: the built-in one, then the host's.
 func (s *Set) Find(name string) []Entry {
 	var found []Entry

@@ -42,11 +42,34 @@ const variablePrefix = "RUNCVM_"
 // containerd image store keeps no images there: then the environment is not
 // known.
 func Metadata(spec *specs.Spec, id string) (plan.Image, error) {
+	c, err := findContainer(spec, id)
+	if c == nil {
+		return plan.Image{}, err
+	}
+	image := plan.Image{Labels: c.Config.Labels}
+	if asks(spec) {
+		image.Env, image.EnvKnown, err = c.imageEnv()
+	}
+	return image, err
+}
+
+// ContainerName returns the name that Docker's container id has, empty where no
+// Docker knows it. It is found as the labels are.
+func ContainerName(spec *specs.Spec, id string) (string, error) {
+	c, err := findContainer(spec, id)
+	if c == nil {
+		return "", err
+	}
+	return strings.TrimPrefix(c.Name, "/"), nil
+}
+
+// findContainer returns nil when no Docker knows the container.
+func findContainer(spec *specs.Spec, id string) (*container, error) {
 	if id == "" {
-		return plan.Image{}, nil // a bundle that no engine knows
+		return nil, nil // a bundle that no engine knows
 	}
 	if id == "." || id == ".." || strings.ContainsRune(id, filepath.Separator) {
-		return plan.Image{}, fmt.Errorf("find the container's labels: %q is no container ID", id)
+		return nil, fmt.Errorf("find the container's labels: %q is no container ID", id)
 	}
 	for _, file := range metadataFiles(spec, id) {
 		c, err := readContainer(file, id)
@@ -54,22 +77,19 @@ func Metadata(spec *specs.Spec, id string) (plan.Image, error) {
 			continue
 		}
 		if err != nil {
-			return plan.Image{}, fmt.Errorf("read the container's labels from Docker's metadata %s: %w", file, err)
+			return nil, fmt.Errorf("read the container's labels from Docker's metadata %s: %w", file, err)
 		}
-		image := plan.Image{Labels: c.Config.Labels}
-		if asks(spec) {
-			image.Env, image.EnvKnown, err = c.imageEnv(file)
-		}
-		return image, err
+		return c, nil
 	}
-	return plan.Image{}, nil
+	return nil, nil
 }
 
 // asks says whether the container has variables of which it matters whose they
 // are.
-func asks(spec *specs.Spec) bool { return spec.Process != nil && len(asking(spec.Process.Env)) > 0 }
+func asks(spec *specs.Spec) bool { return spec.Process != nil && len(Asking(spec.Process.Env)) > 0 }
 
-func asking(env []string) []string {
+// Asking returns the RUNCVM_* variables of an environment.
+func Asking(env []string) []string {
 	var list []string
 	for _, e := range env {
 		if strings.HasPrefix(e, variablePrefix) {
@@ -105,15 +125,18 @@ func metadataFiles(spec *specs.Spec, id string) []string {
 // container is Docker's metadata of a container.
 type container struct {
 	ID     string
+	Name   string // with a slash before it
 	Image  string // "sha256:" and the digest of the image's configuration
 	Driver string // of the storage
 	Config struct {
 		Labels map[string]string
 	}
+
+	file string // that it was read from
 }
 
 func readContainer(file, id string) (*container, error) {
-	var c container
+	c := container{file: file}
 	if err := readJSON(file, &c); err != nil {
 		return nil, err
 	}
@@ -133,11 +156,11 @@ var (
 // imageEnv returns the RUNCVM_* variables of the image's own environment. It is
 // not known when Docker keeps its images elsewhere, or has forgotten this one: a
 // container keeps running whose image was removed by force.
-func (c *container) imageEnv(file string) (env []string, known bool, err error) {
+func (c *container) imageEnv() (env []string, known bool, err error) {
 	if !imageID.MatchString(c.Image) || !driverName.MatchString(c.Driver) {
 		return nil, false, nil
 	}
-	dataRoot := filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	dataRoot := filepath.Dir(filepath.Dir(filepath.Dir(c.file)))
 	path := filepath.Join(dataRoot, "image", c.Driver, "imagedb/content/sha256", strings.TrimPrefix(c.Image, "sha256:"))
 	var image struct {
 		Config struct {
@@ -149,7 +172,7 @@ func (c *container) imageEnv(file string) (env []string, known bool, err error) 
 	} else if err != nil {
 		return nil, false, fmt.Errorf("read the image's environment from Docker's metadata %s: %w", path, err)
 	}
-	return asking(image.Config.Env), true, nil
+	return Asking(image.Config.Env), true, nil
 }
 
 // readJSON reads a file of bounded size.
