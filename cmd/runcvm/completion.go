@@ -58,3 +58,32 @@ func profileNames(g *globals) func() []string {
 func containerIDs(g *globals) func() []string {
 	return func() []string { return g.planner().IDs() }
 }
+
+// completeFlags completes the options that several verbs have.
+func completeFlags(c *cobra.Command, g *globals) {
+	complete := map[string]func() []string{
+		"format":    func() []string { return []string{"text", "json"} },
+		"container": func() []string { return g.planner().AllIDs() },
+		"against": func() []string {
+			var all []string
+			for _, name := range profileNames(g)() {
+				all = append(all, "profile:"+name)
+			}
+			for _, id := range g.planner().AllIDs() {
+				all = append(all, "container:"+id)
+			}
+			return all
+		},
+	}
+	for name, values := range complete {
+		if c.Flags().Lookup(name) != nil {
+			// A verb's own completion stays: this is refused then.
+			_ = c.RegisterFlagCompletionFunc(name, func(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+				return first(values)(nil, nil, begun)
+			})
+		}
+	}
+	for _, below := range c.Commands() {
+		completeFlags(below, g)
+	}
+}

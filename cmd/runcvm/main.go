@@ -88,6 +88,7 @@ func newRoot(g *globals) *cobra.Command {
 	root.AddCommand(superviseCommand(), relayCommand())
 	root.SetHelpCommandGroupID("user")
 	root.CompletionOptions.DisableDefaultCmd = true
+	completeFlags(root, g)
 	for _, c := range root.Commands() {
 		c.DisableFlagsInUseLine = true // Use has them
 		if c.GroupID == "oci" && c.ValidArgsFunction == nil {

@@ -39,9 +39,39 @@ func FromEnvironment(name string, in Input, to schema.Form) *Converted {
 // FromVariables writes a profile that does what RUNCVM_* variables do. The
 // environment is of the form NAME=VALUE; other variables are left out.
 func FromVariables(name string, env []string, to schema.Form) *Converted {
-	c := &Converted{FormatVersion: FormatVersion, To: to}
+	w := &profileWriter{name: name}
+	diags := w.readVariables(env)
+	return w.finish(to, diags)
+}
+
+// Run is what docker run was asked for.
+type Run struct {
+	Limits schema.Variables // container.* of expressions
+	Labels map[string]string
+	Env    []string
+	Others []string // flags that have no answer in a profile: "--volume"
+}
+
+// FromRun writes a profile that does what docker run's flags do to a machine.
+func FromRun(name string, run *Run, to schema.Form) *Converted {
+	w := &profileWriter{name: name}
 	var diags diag.Diagnostics
-	w := newProfileWriter(name)
+	if value := run.Labels[profiles.Label]; value != "" {
+		diags = append(diags, w.inheritNamed("The label "+profiles.Label, value)...)
+	}
+	diags = append(diags, w.readVariables(run.Env)...)
+	w.settings = append(w.settings, schema.FromFlags(schema.NewProfile(), run.Limits)...)
+	if len(run.Others) > 0 {
+		diags = append(diags, &diag.Diagnostic{
+			Severity: diag.Warning, Summary: "Flags left out",
+			Detail: fmt.Sprintf("A profile has nothing that answers to %s: give that to docker run as before.", strings.Join(run.Others, ", ")),
+		})
+	}
+	return w.finish(to, diags)
+}
+
+func (w *profileWriter) readVariables(env []string) diag.Diagnostics {
+	var diags diag.Diagnostics
 	for _, entry := range lastOf(env) {
 		variable, value, _ := strings.Cut(entry, "=")
 		switch {
@@ -61,7 +91,7 @@ func FromVariables(name string, env []string, to schema.Form) *Converted {
 			w.settings = append(w.settings, settings...)
 		}
 	}
-	return w.finish(c, diags)
+	return diags
 }
 
 // lastOf keeps the last of each name, sorted by name.
@@ -99,8 +129,6 @@ type profileWriter struct {
 	settings []schema.Setting
 }
 
-func newProfileWriter(name string) *profileWriter { return &profileWriter{name: name} }
-
 // inheritNamed has the profile inherit what a variable or a label asks for.
 func (w *profileWriter) inheritNamed(place, value string) diag.Diagnostics {
 	if schema.IsDocument(value) {
@@ -117,13 +145,14 @@ func (w *profileWriter) inheritNamed(place, value string) diag.Diagnostics {
 }
 
 // finish writes the profile. A later setting of an attribute wins.
-func (w *profileWriter) finish(c *Converted, diags diag.Diagnostics) *Converted {
+func (w *profileWriter) finish(to schema.Form, diags diag.Diagnostics) *Converted {
+	c := &Converted{FormatVersion: FormatVersion, To: to}
 	if !diags.HasErrors() {
 		text, err := w.hcl()
 		if err != nil {
 			diags.Errorf("Profile not written", "%v.", err)
-		} else if c.Text = text; c.To != schema.HCL {
-			out, more := convert.Convert([]byte(text), w.name, schema.HCL, c.To)
+		} else if c.Text = text; to != schema.HCL {
+			out, more := convert.Convert([]byte(text), w.name, schema.HCL, to)
 			c.Text, diags = string(out), append(diags, more...)
 		}
 	}
