@@ -27,6 +27,29 @@ func CheckTokens(tokens hclsyntax.Tokens) hcl.Diagnostics {
 	return nil
 }
 
+// CheckHCL is CheckTokens of a file in HCL. Most files have too few brackets and
+// operators to be worth the lexer's time.
+func CheckHCL(src []byte, name string) hcl.Diagnostics {
+	signs, digits, exponent := 0, 0, false
+	for i, c := range src {
+		switch {
+		case c >= '0' && c <= '9':
+			digits++
+		case c == 'e' || c == 'E':
+			exponent = exponent || i > 0 && src[i-1] >= '0' && src[i-1] <= '9' || i > 0 && src[i-1] == '.'
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', strings.IndexByte(" \t\r\n_.,:\"", c) >= 0:
+		default:
+			signs++
+		}
+	}
+	// A bracket counts twice, for itself and for what it encloses.
+	if 2*signs <= maxNesting && digits <= maxDigits && !exponent {
+		return nil
+	}
+	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+	return CheckTokens(tokens)
+}
+
 const tooLarge = "This number has more digits than any attribute can hold."
 
 func problemAt(at hcl.Range, summary, detail string) hcl.Diagnostics {
