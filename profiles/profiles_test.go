@@ -235,3 +235,44 @@ func BenchmarkResolveOneOfThousand(b *testing.B) {
 		}
 	}
 }
+
+// TestLoadForms loads files in all forms, which see each other's variables and
+// whose names must not meet.
+func TestLoadForms(t *testing.T) {
+	set, diags := LoadFS(files(map[string]string{
+		"a.hcl":   declare("a", 2, "b"),
+		"b.yaml":  "profile: {b: {inherits: [c], kernel: {append: [\"${var.word}\"]}}}",
+		"c.json":  `{"profile": {"c": {"agent": {"stop_timeout": "7s"}}}, "variable": {"word": {"default": "hello"}}}`,
+		"d.yml":   "---\nprofile:\n  d: {}\n---\nprofile:\n  e: {}\n",
+		"e.yaml~": "not: [a profile",
+	}), HostDir)
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	p, diags := Resolve(set, asks("a,e"), schema.Variables{})
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"default", "c", "b", "a", "e"}, p.Names); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := schema.KernelAppend.Of(p); !slices.Equal(got, []string{"hello"}) {
+		t.Errorf("append %q", got)
+	}
+	if got := p.Origin(schema.KernelAppend.Attribute).Where; got != HostDir+"/b.yaml:1:47" {
+		t.Errorf("origin %s", got)
+	}
+
+	_, diags = LoadFS(files(map[string]string{
+		"a.hcl": declare("a", 2), "b.yaml": "profile: {a: {}}", "c.json": `{"profile": {"a": {}}}`,
+	}), HostDir)
+	want := []string{
+		`b.yaml:1:11: Profile defined twice: The profile "a" is defined at /etc/runcvm/profiles/a.hcl:1:9 already.`,
+		`c.json:1:14: Profile defined twice: The profile "a" is defined at /etc/runcvm/profiles/a.hcl:1:9 already.`,
+	}
+	for i, w := range want {
+		if len(diags) != len(want) || !strings.Contains(diags[i].OneLine(), w) {
+			t.Errorf("%v\nlacks %s", diags, w)
+		}
+	}
+}

@@ -10,9 +10,6 @@ import (
 )
 
 const (
-	// maxMade bounds, in bytes, what a function makes that can give much more than
-	// it is given.
-	maxMade = 64 << 10
 	// maxSteps bounds the steps of a pattern's matching.
 	maxSteps = 1 << 22
 	// maxPadding is the largest width or precision of a format's verb.
@@ -44,10 +41,10 @@ func bounded(f function.Function, cost func(args []cty.Value) error) function.Fu
 	})
 }
 
-// made refuses a result of more than maxMade bytes.
+// made refuses a result of more than maxValue bytes.
 func made(pieces, size int) error {
-	if size > 0 && pieces > maxMade/size {
-		return fmt.Errorf("the result has more than %d bytes", maxMade)
+	if size > 0 && pieces > maxValue/size {
+		return errTooLarge
 	}
 	return nil
 }
@@ -87,7 +84,7 @@ func formatCost(args []cty.Value) error {
 	}
 	largest := padding
 	for _, a := range args[1:] {
-		largest = max(largest, weight(a, maxMade))
+		largest = max(largest, weight(a, maxValue))
 	}
 	return made(verbs, largest)
 }

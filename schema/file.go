@@ -77,8 +77,7 @@ func Parse(src []byte, name, kind string) (*File, diag.Diagnostics) {
 // hclBody parses the source's syntax; nil when nothing of it is understood.
 func (p *parser) hclBody() *hclsyntax.Body {
 	src, name := p.file.source, p.file.Name
-	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
-	if problems := document.CheckTokens(tokens); problems != nil {
+	if problems := document.CheckHCL(src, name); problems != nil {
 		p.diags = append(p.diags, hcldiag.Convert(problems, src, "")...)
 		return nil
 	}

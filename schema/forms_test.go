@@ -3,6 +3,7 @@ package schema_test
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -151,6 +152,23 @@ func TestFormsOfEverything(t *testing.T) {
 		}
 		if diff := cmp.Diff(first, got); diff != "" {
 			t.Errorf("%s differs from HCL (-HCL +this):\n%s", name, diff)
+		}
+	}
+}
+
+// TestDocumentedForms compares the examples of docs/forms.md.
+func TestDocumentedForms(t *testing.T) {
+	page, err := os.ReadFile("../docs/forms.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```(hcl|yaml|json)\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(examples) != 3 {
+		t.Fatalf("%d examples, want 3", len(examples))
+	}
+	for _, e := range examples[1:] {
+		if diff := cmp.Diff(describe(t, []byte(examples[0][2]), "docs.hcl"), describe(t, []byte(e[2]), "docs."+e[1])); diff != "" {
+			t.Errorf("the example in %s differs (-HCL +this):\n%s", e[1], diff)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func attacks() map[string]string {
 }
 
 // bounds are the summaries of what refuses a document for its size.
-var bounds = []string{"Expressions too large", "Nested too deeply", "Number too large", "Error in function call", "Invalid function argument", "Too many aliases"}
+var bounds = []string{"Expressions too large", "Nested too deeply", "Number too large", "Error in function call", "Invalid function argument", "Too many aliases", "Value too large"}
 
 // TestAttacks wants each refused, by a document's counted work and by what is
 // allocated, not by a clock.
@@ -108,14 +108,14 @@ func TestAttacks(t *testing.T) {
 				settings, more := d.Evaluate(scope)
 				diags = append(diags, more...)
 				for _, s := range settings {
-					if words, ok := s.Value.([]string); ok && len(strings.Join(words, "")) > 2*maxMade {
+					if words, ok := s.Value.([]string); ok && len(strings.Join(words, "")) > 2*maxValue {
 						t.Errorf("a value of %d bytes", len(strings.Join(words, "")))
 					}
 				}
 			}
 			diags = append(diags, scope.Diagnostics()...)
 			runtime.ReadMemStats(&after)
-			if spent := file.meter.spent; spent > maxWork+4*maxMade {
+			if spent := file.meter.spent; spent > maxWork+4*maxValue {
 				t.Errorf("%d units of work, beyond %d", spent, maxWork)
 			}
 			const most = 96 << 20

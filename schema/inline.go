@@ -23,7 +23,7 @@ const MaxInline = 64 << 10
 var (
 	// namesOnly is a comma-separated list of profiles' names.
 	namesOnly = regexp.MustCompile(`^[\sA-Za-z0-9._,-]*$`)
-	// significant finds the first line that says something.
+	// blankOrComment is what stands in front of the first line that says something.
 	blankOrComment = regexp.MustCompile(`^(\s*(#[^\n]*)?(\n|$))+`)
 	hclStart       = regexp.MustCompile(`^\s*(//|/\*|[A-Za-z_][A-Za-z0-9_-]*(\s+("[^"\n]*"|[A-Za-z_][A-Za-z0-9_-]*))*\s*(\{|=))`)
 	yamlStart      = regexp.MustCompile(`^\s*(---|%YAML|("[^"\n]*"|'[^'\n]*'|[^\s:#{}\[\]]+)\s*:(\s|$))`)

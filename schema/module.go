@@ -152,6 +152,11 @@ func (m *Module) newContext(s *Scope) (*hcl.EvalContext, diag.Diagnostics) {
 		case problems.HasErrors():
 			diags = append(diags, hcldiag.Convert(problems, l.file.source, l.context)...)
 			v = cty.DynamicVal
+		default:
+			if m := tooLarge(l.name, v); m != nil {
+				diags = append(diags, l.at(m))
+				v = cty.DynamicVal
+			}
 		}
 		locals[l.name] = v
 	}

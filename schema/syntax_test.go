@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -10,6 +11,11 @@ import (
 
 // TestSyntaxErrors wants the first diagnostic of files whose form is wrong.
 func TestSyntaxErrors(t *testing.T) {
+	doubled := "locals {\n a0 = \"0123456789\"\n"
+	for i := range 40 {
+		doubled += fmt.Sprintf(" a%d = \"${local.a%d}${local.a%d}\"\n", i+1, i, i)
+	}
+	doubled += "}\nprofile \"p\" {\n machine {\n accel = local.a40\n }\n}\n"
 	tests := []struct{ name, src, want string }{
 		{"f.hcl", "profile \"a\" {", "f.hcl:1:13: Unclosed configuration block"},
 		{"f.hcl", "profile \"a\" { machine { cpus = } }", "f.hcl:1:"},
@@ -23,6 +29,10 @@ func TestSyntaxErrors(t *testing.T) {
 		{"f.hcl", "x = a" + strings.Repeat(" ? 1 : a", 100000), "Nested too deeply"},
 		{"f.hcl", strings.Repeat("x {\n", 100000), "Nested too deeply"},
 		{"f.hcl", "x = \"" + strings.Repeat("%{if true}", 50000), "Nested too deeply"},
+		{"f.hcl", "x = [for a in [1]: {\n for b in [1]: b => b }]", "f.hcl:2:2: Nested too deeply"},
+		{"f.hcl", doubled, "Value too large: local.a11 has more than 16384 bytes"},
+		{"f.yaml", "locals: {a: '${replace(\"" + strings.Repeat("x", 1000) + "\", \"x\", \"" + strings.Repeat("y", 1000) + "\")}'}\nprofile: {p: {machine: {accel: \"${local.a}\"}}}", "Error in function call: Call to function \"replace\" failed: the result has more than 16384 bytes."},
+		{"f.hcl", "locals {\n a = join(\"" + strings.Repeat("x", 1000) + "\", split(\"\", \"" + strings.Repeat("y", 1000) + "\"))\n}\nprofile \"p\" {\n machine {\n accel = local.a\n }\n}\n", "Call to function \"join\" failed: the result has more than"},
 		{"f.hcl", "x = 1e999999999\n", "f.hcl:1:5: Number too large"},
 		{"f.hcl", strings.Repeat("#\n", 600000), "f.hcl: Document too large"},
 		{"f.hcl", "\xff\xfex\x00", "f.hcl:1:1: Invalid character encoding: The document is in UTF-16"},

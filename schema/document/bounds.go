@@ -1,6 +1,7 @@
 package document
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,9 @@ import (
 // up cannot be rescued.
 const maxNesting = 500
 
+// maxLoops bounds "for" inside of "for".
+const maxLoops = 1
+
 // CheckTokens reports what no profile needs, and what would take HCL more memory
 // than there is: expressions of a great depth, and numbers of a great length.
 func CheckTokens(tokens hclsyntax.Tokens) hcl.Diagnostics {
@@ -22,9 +26,32 @@ func CheckTokens(tokens hclsyntax.Tokens) hcl.Diagnostics {
 		}
 	}
 	if at, deep := tooDeep(tokens); deep {
-		return problemAt(at, "Nested too deeply", "The brackets or operators in front of this are too many for one expression. Put parts of it into locals.")
+		return problemAt(at, "Nested too deeply", "The brackets or operators in front of this are too many for one expression, or a loop stands in a loop. Put parts of it into locals.")
 	}
 	return nil
+}
+
+// CheckHCL is CheckTokens of a file in HCL. Most files have too few brackets and
+// operators to be worth the lexer's time.
+func CheckHCL(src []byte, name string) hcl.Diagnostics {
+	signs, digits, unusual := 0, 0, bytes.Contains(src, []byte("for"))
+	for i, c := range src {
+		switch {
+		case c >= '0' && c <= '9':
+			digits++
+		case c == 'e' || c == 'E':
+			unusual = unusual || i > 0 && src[i-1] >= '0' && src[i-1] <= '9' || i > 0 && src[i-1] == '.'
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', strings.IndexByte(" \t\r\n_.,:\"", c) >= 0:
+		default:
+			signs++
+		}
+	}
+	// A bracket counts twice, for itself and for what it encloses.
+	if 2*signs <= maxNesting && digits <= maxDigits && !unusual {
+		return nil
+	}
+	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+	return CheckTokens(tokens)
 }
 
 const tooLarge = "This number has more digits than any attribute can hold."
@@ -55,9 +82,11 @@ func tooDeep(tokens hclsyntax.Tokens) (hcl.Range, bool) {
 	type level struct {
 		open hclsyntax.TokenType
 		rows int // operators and the like since the expression began
+		loop bool
 	}
 	levels := []level{{}}
-	depth := 0
+	depth, loops := 0, 0
+	before := hclsyntax.TokenNil // but for line breaks and comments
 	for _, t := range tokens {
 		top := &levels[len(levels)-1]
 		switch t.Type {
@@ -67,7 +96,9 @@ func tooDeep(tokens hclsyntax.Tokens) (hcl.Range, bool) {
 			levels = append(levels, level{open: t.Type, rows: 1})
 		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd, hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc:
 			if len(levels) > 1 {
-				depth -= top.rows
+				if depth -= top.rows; top.loop {
+					loops--
+				}
 				levels = levels[:len(levels)-1]
 			}
 		case hclsyntax.TokenComma:
@@ -78,13 +109,25 @@ func tooDeep(tokens hclsyntax.Tokens) (hcl.Range, bool) {
 				depth -= top.rows
 				top.rows = 0
 			}
-		case hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenDot, hclsyntax.TokenColon, hclsyntax.TokenEqual, hclsyntax.TokenComment, hclsyntax.TokenEOF:
+		case hclsyntax.TokenIdent:
+			// for stands behind its bracket. Loops in loops take the product of their
+			// lengths in time.
+			if string(t.Bytes) == "for" && before == top.open && !top.loop {
+				top.loop = true
+				if loops++; loops > maxLoops && (top.open == hclsyntax.TokenOBrack || top.open == hclsyntax.TokenOBrace) {
+					return t.Range, true
+				}
+			}
+		case hclsyntax.TokenNumberLit, hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenDot, hclsyntax.TokenColon, hclsyntax.TokenEqual, hclsyntax.TokenComment, hclsyntax.TokenEOF:
 		default:
 			top.rows++
 			depth++
 		}
 		if depth > maxNesting {
 			return t.Range, true
+		}
+		if t.Type != hclsyntax.TokenNewline && t.Type != hclsyntax.TokenComment {
+			before = t.Type
 		}
 	}
 	return hcl.Range{}, false

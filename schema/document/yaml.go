@@ -108,8 +108,8 @@ func (r *yamlReader) checkCharacters() bool {
 // takes with the version 1.1 only.
 var versionDirective = regexp.MustCompile(`\A(?:[ \t]*(?:#[^\n]*)?\r?\n)*%YAML[ \t]+1\.[2-9]`)
 
-// load reads the documents' nodes. The library has panicked on some documents
-// of fuzzers: such a document is not understood.
+// load reads the documents' nodes. A document on which the library panics is one
+// that is not understood: an image may have brought it.
 func (r *yamlReader) load() (roots []*yaml.Node) {
 	defer func() {
 		if cause := recover(); cause != nil {
