@@ -48,10 +48,6 @@ func (m *meter) confine(e hclsyntax.Expression) hclsyntax.Expression {
 	switch e := e.(type) {
 	case *metered:
 		return e
-	case *hclsyntax.ScopeTraversalExpr:
-		// HCL finds the variables of an expression by this type among its parts,
-		// which a parenthesis still shows.
-		return &metered{Expression: &hclsyntax.ParenthesesExpr{Expression: e, SrcRange: e.SrcRange}, meter: m}
 	case *hclsyntax.ParenthesesExpr:
 		m.each(&e.Expression)
 	case *hclsyntax.RelativeTraversalExpr:
