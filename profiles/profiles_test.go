@@ -249,7 +249,7 @@ func TestLoadForms(t *testing.T) {
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}
-	p, diags := Resolve(set, asks("a,e"), schema.Variables{})
+	p, diags := Resolve(set, asks("a,e"), schema.Variables{Host: schema.Host{KVM: true}})
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}
