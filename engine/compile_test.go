@@ -57,3 +57,56 @@ func compilePlan(t testing.TB, profile string) *plan.Plan {
 	}
 	return p
 }
+
+// BenchmarkResolveAndCompile goes from parsed files to a plan: a profile that inherits two
+// others, a policy and a variable.
+func BenchmarkResolveAndCompile(b *testing.B) {
+	spec, facts := dockerSpec(b), hostFacts(b)
+	spec.Process.Env = append(spec.Process.Env, "RUNCVM_MEM_SIZE=1G")
+	facts.Image = plan.Image{Labels: map[string]string{profiles.Label: "web"}, EnvKnown: true}
+	set, diags := profiles.LoadFS(fstest.MapFS{"a.hcl": &fstest.MapFile{Data: []byte(`variable "tier" {
+  default = "small"
+}
+
+profile "base" {
+  machine {
+    cpus   = coalesce(container.cpus, 2)
+    memory = var.tier == "small" ? "256M" : "1G"
+  }
+}
+
+profile "slow" {
+  inherits = ["base"]
+  agent {
+    boot_timeout = "5m"
+  }
+}
+
+profile "web" {
+  inherits = ["slow"]
+  kernel {
+    append = ["quiet"]
+  }
+}
+
+policy "site" {
+  label {
+    allow = ["machine.*"]
+  }
+  limit "machine.memory" {
+    max = size(bytes(host.memory) / 4)
+  }
+}
+`)}}, profiles.HostDir)
+	if err := diags.Err(); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		profile, diags := profiles.Resolve(set, profiles.NewRequest(spec.Process, facts.Image), engine.Variables(spec, facts))
+		p, more := engine.Compile(profile, spec, facts)
+		if append(diags, more...).HasErrors() || p.Machine.MemoryMiB != 1024 {
+			b.Fatal(diags, more)
+		}
+	}
+}

@@ -156,7 +156,7 @@ func (w *formWriter) mapping(keys []string, values map[string]func(), depth int)
 		}
 		return
 	}
-	w.out.WriteString("{")
+	w.out.WriteString(" {")
 	for i, key := range keys {
 		if i > 0 {
 			w.out.WriteString(",\n")

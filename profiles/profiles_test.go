@@ -225,6 +225,17 @@ func BenchmarkResolveInherited(b *testing.B) {
 	}
 }
 
+// BenchmarkResolveInline parses and evaluates an image's own profile.
+func BenchmarkResolveInline(b *testing.B) {
+	request := asks("inherits: [debug]\nmachine:\n  cpus: 2\n  memory: '${size(bytes(\"1G\") / 2)}'\n")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, diags := Resolve(new(Set), request, schema.Variables{}); diags.HasErrors() {
+			b.Fatal(diags)
+		}
+	}
+}
+
 func BenchmarkResolveOneOfThousand(b *testing.B) {
 	many := manyFiles()
 	b.ReportAllocs()
@@ -249,7 +260,7 @@ func TestLoadForms(t *testing.T) {
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}
-	p, diags := Resolve(set, asks("a,e"), schema.Variables{})
+	p, diags := Resolve(set, asks("a,e"), schema.Variables{Host: schema.Host{KVM: true}})
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}

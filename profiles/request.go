@@ -3,6 +3,7 @@ package profiles
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -152,9 +153,24 @@ func (a *asked) readVariable(by asker, name, value string) {
 			a.diags = append(a.diags, wrong)
 		}
 		for _, s := range settings {
+			if first := a.other(name, s); first != "" {
+				a.report(by, "Value given twice", "%s and %s both set %s, to different values. Leave one of them out.", first, name, s.Attribute.Path())
+				continue
+			}
 			a.settings = append(a.settings, askedSetting{by, s})
 		}
 	}
+}
+
+// other returns the variable that gives a setting's attribute another value, ""
+// when there is none. RUNCVM_KERNEL may stand beside the variables of its parts.
+func (a *asked) other(name string, s schema.Setting) string {
+	for _, before := range a.settings {
+		if before.Attribute == s.Attribute && before.place != schema.VariableKernel && name != schema.VariableKernel && !reflect.DeepEqual(before.Value, s.Value) {
+			return before.place
+		}
+	}
+	return ""
 }
 
 // selectProfiles reads the value of a label or variable that names profiles or
