@@ -73,7 +73,7 @@ func unknownInput(in askedInput, declared []*schema.Variable, place diag.Range) 
 	}
 	return &diag.Diagnostic{
 		Severity: diag.Error, Summary: "Unknown variable", Range: &place,
-		Detail: fmt.Sprintf("%s gives a value for the variable %q of the profiles, which none of them declares.%s", in.asker, strings.ToLower(in.name), hint),
+		Detail: fmt.Sprintf("%s gives a value for the variable %q of the profiles, which none of them declares.%s", in.asker, clipped(strings.ToLower(in.name)), hint),
 	}
 }
 
