@@ -50,7 +50,7 @@ type resolver struct {
 	rules   *rules
 	asked   *asked
 	profile *schema.Profile
-	scope   *schema.Scope
+	scope   *schema.Scope               // nil: only names are checked
 	done    map[string]bool             // merged
 	path    []string                    // being merged: a profile and those that inherit it
 	found   map[*schema.Attribute]found // where each value stands
@@ -78,7 +78,9 @@ func (r *resolver) apply(s schema.Setting, in *schema.Declaration) {
 func (r *resolver) mergeDefaults() {
 	r.done[DefaultName] = true
 	r.merge(builtins()[DefaultName])
-	r.profile.Rebase()
+	if r.profile != nil {
+		r.profile.Rebase()
+	}
 	if d := r.set.byName[DefaultName]; d != nil {
 		r.path = append(r.path, DefaultName)
 		r.inherit(d)
@@ -178,6 +180,9 @@ func (r *resolver) add(d *schema.Declaration, place diag.Range, snippet *diag.Sn
 }
 
 func (r *resolver) merge(d *schema.Declaration) {
+	if r.scope == nil {
+		return
+	}
 	settings, diags := d.Evaluate(r.scope)
 	r.diags = append(r.diags, diags...)
 	for _, s := range settings {

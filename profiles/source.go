@@ -28,6 +28,11 @@ type Set struct {
 	modules  []*schema.Module // a directory's files each
 }
 
+// NewSet returns a set without files, whose directory messages call dir.
+func NewSet(dir string) *Set {
+	return &Set{dir: dir, byName: map[string]*schema.Declaration{}}
+}
+
 // Load reads the files of dir that end in one of schema.Extensions, in the order
 // of their names. Hidden files and what editors and package managers leave
 // behind are not profiles. A missing directory is an empty set. All that is
@@ -40,7 +45,7 @@ func Load(dir string) (*Set, diag.Diagnostics) {
 
 // LoadFS is Load of a file system's root, which messages call dir.
 func LoadFS(files fs.FS, dir string) (*Set, diag.Diagnostics) {
-	set := &Set{dir: dir, byName: map[string]*schema.Declaration{}}
+	set := NewSet(dir)
 	return set, set.load(files, dir)
 }
 
@@ -90,10 +95,20 @@ func (s *Set) load(files fs.FS, dir string) diag.Diagnostics {
 			continue
 		}
 		file, fileDiags := schema.Parse(text, path, "file")
-		diags = append(append(diags, fileDiags...), s.add(file)...)
+		diags = append(diags, fileDiags...)
 		parsed = append(parsed, file)
 	}
-	module, linkDiags := schema.Link(parsed...)
+	return append(diags, s.Add(parsed...)...)
+}
+
+// Add adds the declarations of files that see each other's variables and
+// locals, and reports what is wrong between them.
+func (s *Set) Add(files ...*schema.File) diag.Diagnostics {
+	var diags diag.Diagnostics
+	for _, f := range files {
+		diags = append(diags, s.add(f)...)
+	}
+	module, linkDiags := schema.Link(files...)
 	s.modules = append(s.modules, module)
 	slices.SortStableFunc(s.policies, func(a, b *schema.Policy) int { return strings.Compare(a.Name, b.Name) })
 	sortPatches(s.patches)

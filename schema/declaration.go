@@ -18,6 +18,7 @@ type Declaration struct {
 	Inherits    []Reference
 	Place       diag.Range // of the name
 
+	extent hcl.Range // from its first word to its last brace
 	body
 }
 
@@ -46,7 +47,7 @@ func (p *parser) parseProfile(b *hclsyntax.Block) *Declaration {
 	if !ok {
 		return nil
 	}
-	d := &Declaration{Name: name.Name, Place: name.Place, body: body{file: p.file, context: p.context}}
+	d := &Declaration{Name: name.Name, Place: name.Place, extent: extentOf(b, p.file.form), body: body{file: p.file, context: p.context}}
 	p.parseHeader(d, b.Body)
 	p.parseBody(&d.body, b)
 	return d

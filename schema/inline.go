@@ -32,11 +32,11 @@ var (
 // IsDocument tells a document from a list of names such as "web, gpu".
 func IsDocument(text string) bool { return !namesOnly.MatchString(text) }
 
-// formOfText recognises the form of a document by its first line that is
+// FormOfText recognises the form of a document by its first line that is
 // neither blank nor a comment with #: JSON begins with a brace, HCL has a block
 // or an attribute (machine {, inherits =), YAML a key (machine:) or a marker
 // (---). It is "" for anything else.
-func formOfText(text string) Form {
+func FormOfText(text string) Form {
 	text = strings.TrimPrefix(text, "\ufeff")
 	text = text[len(blankOrComment.FindString(text)):]
 	switch {
@@ -57,7 +57,7 @@ func formOfText(text string) Form {
 // place. Who wrote the document is not trusted: it has no patches and policies,
 // and its size, its nesting and the work of its expressions are bounded.
 func ParseInline(src []byte, name, kind string) (*File, diag.Diagnostics) {
-	file := &File{Name: name, source: src, kind: kind, form: formOfText(string(src)), meter: new(meter)}
+	file := &File{Name: name, source: src, kind: kind, form: FormOfText(string(src)), meter: new(meter)}
 	if len(src) > MaxInline {
 		place := diag.Range{File: name}
 		return file, diag.Diagnostics{{

@@ -122,6 +122,9 @@ func (m *Module) newContext(s *Scope) (*hcl.EvalContext, diag.Diagnostics) {
 	values := make(map[string]cty.Value, len(m.variables))
 	for name, v := range m.variables {
 		values[name] = v.value
+		if s.unknown {
+			values[name] = cty.UnknownVal(ctyTypes[v.Type])
+		}
 	}
 	for _, in := range s.inputs {
 		v := m.variables[in.Name]

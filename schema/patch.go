@@ -103,11 +103,14 @@ func (d *Patch) Applies(scope *Scope, profile *Profile) (bool, diag.Diagnostics)
 		return false, nil
 	}
 	if v.Type() != cty.Bool {
-		return false, diag.Diagnostics{d.at(d.when.Range(), &mistake{
-			"Wrong type of value", "A patch's condition is true or false, not a " + v.Type().FriendlyName() + ". Compare values: " + d.file.form.assign("when", d.file.form.expression(`host.arch == "arm64"`)) + ".",
-		})}
+		return false, diag.Diagnostics{d.at(d.when.Range(), d.wrongCondition(v.Type()))}
 	}
 	return v.True(), nil
+}
+
+func (d *Patch) wrongCondition(t cty.Type) *mistake {
+	form := d.file.form
+	return &mistake{"Wrong type of value", "A patch's condition is true or false, not a " + t.FriendlyName() + ". Compare values: " + form.assign("when", form.expression(`host.arch == "arm64"`)) + "."}
 }
 
 // Evaluate computes the patch's values. Expressions see the profile as it is so

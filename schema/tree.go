@@ -46,7 +46,7 @@ func (p *parser) isMapping(root *document.Node) bool {
 	}
 	f := p.file.form
 	hint := ""
-	if root.Kind == document.String && formOfText(root.Text) == HCL {
+	if root.Kind == document.String && FormOfText(root.Text) == HCL {
 		hint = " This looks like HCL: a file in HCL has a name that ends in .hcl."
 	}
 	p.errorf(root.Range, "Not a mapping", "A file of profiles in %s is a mapping, and this is %s. Write %s.%s", f, root.Kind, f.block("...", "profile", `"name"`), hint)

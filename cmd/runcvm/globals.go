@@ -13,6 +13,7 @@ import (
 
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/internal/diag"
+	"github.com/runcvm/runcvm/internal/terminal"
 	"github.com/runcvm/runcvm/runtime/oci"
 )
 
@@ -89,7 +90,7 @@ func (g *globals) ociRuntime() (*oci.Runtime, error) {
 func (g *globals) reportError(err error) {
 	var diags diag.Diagnostics
 	if errors.As(err, &diags) {
-		fmt.Fprintln(os.Stderr, strings.TrimRight(diags.Error(), "\n"))
+		fmt.Fprint(os.Stderr, terminal.StyleOf(os.Stderr).Diagnostics(diags))
 	} else {
 		fmt.Fprintf(os.Stderr, "runcvm: %v\n", err)
 	}
