@@ -220,6 +220,7 @@ func TestInputs(t *testing.T) {
 		{map[string]string{"runcvm.var.two-words": "2"}, []string{"RUNCVM_VAR_TWO_WORDS=3"}, 3, ""},
 		{map[string]string{"runcvm.var.two_words": "2"}, nil, 1, `label runcvm.var.two_words: Unknown variable: The image's label runcvm.var.two_words gives a value for the variable "two_words" of the profiles, which none of them declares. Did you mean "two-words"?`},
 		{nil, []string{"RUNCVM_VAR_TWO_WORDS=many"}, 1, `RUNCVM_VAR_TWO_WORDS: Wrong type of value: var.two-words is a number; "many" is none. It is declared at /etc/runcvm/profiles/a.hcl:1:10.`},
+		{nil, []string{"RUNCVM_VAR_TWO_WORDS=" + strings.Repeat("1", 5000)}, 1, "RUNCVM_VAR_TWO_WORDS: Value too long: The variable RUNCVM_VAR_TWO_WORDS has 5000 bytes; a value has at most 4096."},
 		{nil, []string{"RUNCVM_VAR_X=1"}, 1, `The variables here are "two-words".`},
 	}
 	for _, test := range tests {
