@@ -63,6 +63,8 @@ test-kvm: setup rootfs install ## the tests that need KVM, in a lab that has it 
 
 bench: setup rootfs install ## run and exec latency, boot timeline and memory, next to runc and a bare QEMU
 	@RUNCVM_REQUIRE=$(REQUIRE) go run ./conformance/bench
+	@echo "==> The engine alone: time and allocations of one compilation, and of loading a thousand profiles"
+	@go test -run '^$$' -bench . -benchmem ./engine ./profiles | grep '^Benchmark'
 
 soak: setup rootfs install ## a hundred containers in a row and ten at once leave nothing behind
 	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^TestSoak$$' ./conformance
