@@ -33,8 +33,9 @@ func (c *compiler) qemuArguments() []string {
 	q.Flag("no-reboot")
 	q.Value("display", "none")
 	q.Properties("machine", m.Type, c.machineProperties()...)
-	q.Properties("accel", m.Accel, c.accelProperties()...)
-	q.Properties("cpu", c.cpuModel())
+	c.addAccelerator(&q)
+	model, properties := c.cpuModel()
+	q.Properties("cpu", model, properties...)
 	q.Properties("smp", "", qemu.Number("cpus", m.CPUs), qemu.Number("sockets", 1), qemu.Number("cores", m.CPUs), qemu.Number("threads", 1))
 	q.Properties("m", "", qemu.Property{Name: "size", Value: strconv.Itoa(m.MemoryMiB) + "M"})
 	q.Object(qemu.MemoryBackendMemfd{ID: "ram", Size: int64(units.Bytes(m.MemoryMiB) * units.MiB), Share: true})
@@ -69,22 +70,6 @@ func (c *compiler) machineProperties() []qemu.Property {
 		{Name: "i8042", Value: "off"},
 		{Name: "usb", Value: "off"},
 	}
-}
-
-func (c *compiler) accelProperties() []qemu.Property {
-	if c.plan.Machine.Accel != "tcg" {
-		return nil
-	}
-	return []qemu.Property{{Name: "thread", Value: "multi"}, qemu.Number("tb-size", translationMiB)}
-}
-
-// cpuModel is the host's processor under KVM, all that can be translated under
-// TCG.
-func (c *compiler) cpuModel() string {
-	if c.plan.Machine.Accel == "kvm" {
-		return "host"
-	}
-	return "max"
 }
 
 // virtiofsdArguments serves the shared directory on an inherited socket. Both

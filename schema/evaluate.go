@@ -46,6 +46,9 @@ func rootHint(a *Attribute, root string, t hcl.Traversal) string {
 	if len(t) == 1 && (slices.Contains(a.choice, root) || a.choice == nil && a.Type == TypeString) {
 		return " Text needs quotes: \"" + root + "\"."
 	}
+	if len(t) == 1 && a.Type == TypeBool {
+		return " Write true or false."
+	}
 	roots := []string{"container", "host", "image"}
 	if s := diag.DidYouMean(root, roots); s != "" {
 		return s

@@ -3,11 +3,13 @@ package plan
 // Facts is everything that the engine knows of the world. runtime/facts
 // gathers it; a file may replay it.
 type Facts struct {
-	Host   Host   `json:"host"`
-	KVM    KVM    `json:"kvm"`
-	Tools  Tools  `json:"tools"`
-	Image  Image  `json:"image"`
-	Bundle Bundle `json:"bundle"`
+	Host Host `json:"host"`
+	KVM  KVM  `json:"kvm"`
+	// VHostNet is about /dev/vhost-net, by which the host's kernel moves frames.
+	VHostNet VHostNet `json:"vhost_net"`
+	Tools    Tools    `json:"tools"`
+	Image    Image    `json:"image"`
+	Bundle   Bundle   `json:"bundle"`
 	// KernelsDir is the folder on the host that kernels are installed in.
 	KernelsDir string `json:"kernels_dir"`
 	// Kernels are those installed there, sorted by distribution, then version.
@@ -32,6 +34,14 @@ type Host struct {
 type KVM struct {
 	Usable bool   `json:"usable"`
 	Reason string `json:"reason"` // a sentence: what was measured, or why it could not be
+	// Nested says that KVM lets a guest's processor have virtualisation.
+	Nested bool `json:"nested,omitempty"`
+}
+
+// VHostNet says whether /dev/vhost-net opens.
+type VHostNet struct {
+	Usable bool   `json:"usable"`
+	Reason string `json:"reason"` // a sentence: that it opens, or why it does not
 }
 
 // Tools describes the tool root.

@@ -47,7 +47,8 @@ const (
 	FDConsole  = 4 // QEMU: the serial console, a connected socket
 	FDAgent    = 5 // QEMU: the agent's virtio-serial port, a connected socket
 	FDShare    = 6 // QEMU: vhost-user to virtiofsd, a connected socket
-	FDFirstNIC = 7 // QEMU: taps
+	FDKVM      = 7 // QEMU: /dev/kvm, when Machine.KVMDescriptor is set
+	FDFirstNIC = 8 // QEMU: of each interface its taps, then its vhost-net descriptors
 
 	FDVhostUserListen = 3 // virtiofsd: the listening vhost-user socket
 )
@@ -58,8 +59,12 @@ type Machine struct {
 	Accel string `json:"accel"` // "kvm" or "tcg"
 	// AccelReason says why, in a sentence, when Accel was chosen by "auto".
 	AccelReason string `json:"accel_reason,omitempty"`
-	CPUs        int    `json:"cpus"` // vCPUs
-	MemoryMiB   int    `json:"memory_mib"`
+	// KVMDescriptor says that QEMU gets /dev/kvm as the open descriptor FDKVM.
+	KVMDescriptor bool `json:"kvm_descriptor,omitempty"`
+	// Nested says that the guest's processor has virtualisation.
+	Nested    bool `json:"nested,omitempty"`
+	CPUs      int  `json:"cpus"` // vCPUs
+	MemoryMiB int  `json:"memory_mib"`
 	// OverheadMiB is what the memory limit of the container's cgroup grows by:
 	// QEMU, its translation buffer, virtiofsd, the supervisor.
 	OverheadMiB int `json:"overhead_mib"`
@@ -94,6 +99,13 @@ type Network struct {
 	// ReservedPorts is the local port range, both ends included, that stays
 	// with the container's own stack.
 	ReservedPorts [2]uint16 `json:"reserved_ports"`
+	// Queues is the number of pairs of queues of each interface.
+	Queues int `json:"queues,omitempty"`
+	// VHost says that the host's kernel moves the frames, by a descriptor of
+	// /dev/vhost-net for each pair of queues.
+	VHost bool `json:"vhost"`
+	// VHostReason says why, in a sentence, when VHost was chosen by "auto".
+	VHostReason string `json:"vhost_reason,omitempty"`
 }
 
 // Agent is about runcvm-guest.

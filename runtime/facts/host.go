@@ -35,8 +35,11 @@ func Gather(o Options) (plan.Facts, error) {
 	v := Probe(o.CacheDir)
 	host.TSCKHz = v.TSCKHz
 	return plan.Facts{
-		Host:    host,
-		KVM:     v.KVM,
+		Host: host,
+		KVM:  v.KVM,
+
+		VHostNet: probeVHostNet(vhostNetDevice),
+
 		Tools:   o.Tools,
 		Image:   o.Image,
 		Bundle:  o.Bundle,

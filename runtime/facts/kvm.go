@@ -3,6 +3,7 @@ package facts
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -101,9 +102,23 @@ func probe(device, cacheDir string) Verdict {
 	defer unix.Close(fd)
 	if cacheDir == "" {
 		v, _ := measure(fd)
+		v.KVM.Nested = nests()
 		return v
 	}
-	return cached(cacheDir, key, func() (Verdict, bool) { return measure(fd) })
+	v := cached(cacheDir, key, func() (Verdict, bool) { return measure(fd) })
+	v.KVM.Nested = nests() // the module may be loaded anew with another setting
+	return v
+}
+
+// nests says whether KVM's module lets guests have virtualisation.
+func nests() bool {
+	for _, module := range []string{"kvm_intel", "kvm_amd"} {
+		value, err := os.ReadFile("/sys/module/" + module + "/parameters/nested")
+		if err == nil && len(value) > 0 && (value[0] == 'Y' || value[0] == '1') {
+			return true
+		}
+	}
+	return false
 }
 
 // measure runs the loop. The second result says whether the verdict holds until
@@ -122,14 +137,12 @@ func openReason(device string, err error) string {
 	case errors.Is(err, unix.ENOENT):
 		return device + " does not exist: the CPU or the hosting VM has no virtualisation, " +
 			"it is disabled in the firmware, or the kernel module (kvm_intel, kvm_amd) is not loaded."
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return device + " may not be opened by this user (" + err.Error() + ")."
 	case errors.Is(err, unix.EBUSY):
 		return device + " is busy (" + err.Error() + "): another hypervisor holds the CPU's virtualisation."
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
 		return device + " has no driver (" + err.Error() + "): the kernel module (kvm_intel, kvm_amd) is not loaded."
 	}
-	return device + " cannot be opened: " + err.Error() + "."
+	return deniedReason(device, err)
 }
 
 // runReason explains why no VM could be run on an open /dev/kvm.

@@ -51,6 +51,14 @@ profile "types" {
     accel  = true # ERROR: Wrong type of value
     cpus   = "2" # ERROR: Wrong type of value
     memory = 512 # ERROR: Size without a unit
+    nested = "true" # ERROR: Wrong type of value
+  }
+  kvm {
+    pmu            = yes # ERROR: Unknown variable
+    hint_dedicated = 1 # ERROR: Wrong type of value
+  }
+  network {
+    vhost = true # ERROR: Wrong type of value
   }
   kernel {
     distribution = 12 # ERROR: Wrong type of value
