@@ -33,6 +33,17 @@ func (c *compiler) nested(accel string) bool {
 	return nested
 }
 
+// pmu decides whether the guest has performance counters.
+func (c *compiler) pmu() bool {
+	pmu := schema.KVMPMU.Of(c.profile)
+	if pmu && c.facts.KVM.Usable && !c.facts.KVM.PMU {
+		c.diags.Errorf("Performance counters are not available",
+			"kvm.pmu is true, but the host's KVM gives its guests no performance counters: its processor, or the machine that the host is itself, has none, or its module is loaded with enable_pmu=0. Leave kvm.pmu false.%s",
+			c.blame(schema.KVMPMU.Attribute))
+	}
+	return pmu
+}
+
 // kvmFDSet is the number under which QEMU knows the descriptor of /dev/kvm.
 const kvmFDSet = 1
 
@@ -71,9 +82,8 @@ func (c *compiler) cpuModel() (model string, properties []qemu.Property) {
 	if !c.plan.Machine.Nested {
 		properties = append(properties, onOff("vmx", false))
 	}
-	// Without the counters the guest's kernel does not try them: KVM logs the
-	// registers that it does not have.
-	properties = append(properties, onOff("pmu", schema.KVMPMU.Of(c.profile)))
+	// QEMU's own choice is "on", which costs at each switch of a vCPU that counts.
+	properties = append(properties, onOff("pmu", c.pmu()))
 	if schema.KVMHintDedicated.Of(c.profile) {
 		properties = append(properties, onOff("kvm-hint-dedicated", true))
 	}

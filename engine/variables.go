@@ -2,6 +2,7 @@ package engine
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,8 +21,15 @@ func Variables(spec *specs.Spec, facts *plan.Facts) schema.Variables {
 			CPUs:         facts.Host.CPUs,
 			Memory:       units.Bytes(facts.Host.MemoryMiB) * units.MiB,
 			Architecture: facts.Host.Architecture,
+			Kernel:       facts.Host.Kernel,
+			KVM:          facts.KVM.Usable,
+			QEMU:         facts.Tools.QEMUVersion,
+			Virtiofsd:    facts.Tools.VirtiofsdKind,
 		},
 		Image: schema.Image{Labels: maps.Clone(facts.Image.Labels)},
+	}
+	if spec.Process != nil {
+		v.Container.Args, v.Container.Env = slices.Clone(spec.Process.Args), slices.Clone(spec.Process.Env)
 	}
 	if spec.Linux != nil && spec.Linux.Resources != nil {
 		v.Container.CPUs = containerCPUs(spec.Linux.Resources.CPU)

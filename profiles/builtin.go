@@ -24,6 +24,7 @@ var builtins = sync.OnceValue(func() map[string]*schema.Declaration {
 		panic(fmt.Sprintf("profiles: %v", err))
 	}
 	declarations := map[string]*schema.Declaration{}
+	var files []*schema.File
 	for _, e := range entries {
 		src, err := Builtin.ReadFile("builtin/" + e.Name())
 		if err != nil {
@@ -33,9 +34,13 @@ var builtins = sync.OnceValue(func() map[string]*schema.Declaration {
 		if diags.HasErrors() {
 			panic("profiles: built-in profile: " + diags.Error())
 		}
+		files = append(files, file)
 		for _, d := range file.Profiles {
 			declarations[d.Name] = d
 		}
+	}
+	if _, diags := schema.Link(files...); diags.HasErrors() {
+		panic("profiles: built-in profiles: " + diags.Error())
 	}
 	return declarations
 })

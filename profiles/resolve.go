@@ -33,6 +33,7 @@ func Resolve(set *Set, request Request, variables schema.Variables) (*schema.Pro
 	for _, s := range schema.FromFlags(r.profile, variables) {
 		r.profile.Set(s)
 	}
+	r.diags = append(r.diags, r.scope.Diagnostics()...)
 	r.diags.Sort()
 	return r.profile, r.diags
 }
@@ -51,6 +52,7 @@ type resolver struct {
 func (r *resolver) mergeDefaults() {
 	r.done[DefaultName] = true
 	r.merge(builtins()[DefaultName])
+	r.profile.Rebase()
 	if d := r.set.byName[DefaultName]; d != nil {
 		r.path = append(r.path, DefaultName)
 		r.inherit(d)

@@ -46,6 +46,7 @@ func LoadFS(files fs.FS, dir string) (*Set, diag.Diagnostics) {
 	if err != nil {
 		return set, append(diags, unreadable(dir, err))
 	}
+	var parsed []*schema.File
 	for _, e := range entries {
 		if !isProfile(e.Name()) {
 			continue
@@ -58,11 +59,13 @@ func LoadFS(files fs.FS, dir string) (*Set, diag.Diagnostics) {
 		}
 		file, fileDiags := schema.ParseHCL(text, path, "file")
 		diags = append(diags, fileDiags...)
+		parsed = append(parsed, file)
 		for _, d := range file.Profiles {
 			diags = append(diags, set.add(d)...)
 		}
 	}
-	return set, diags
+	_, linkDiags := schema.Link(parsed...)
+	return set, append(diags, linkDiags...)
 }
 
 // add adds a declaration, or reports it beside the first of its name, with both

@@ -128,3 +128,19 @@ func attributesOf(block string) []string {
 	}
 	return names
 }
+
+// ordered says whether values of the attribute can be compared: a policy may
+// limit it.
+func (a *Attribute) ordered() bool {
+	return a.Type == TypeInt || a.Type == TypeBytes || a.Type == TypeDuration
+}
+
+func orderedAttributes() []string {
+	var names []string
+	for _, a := range table {
+		if a.ordered() {
+			names = append(names, a.Path())
+		}
+	}
+	return names
+}

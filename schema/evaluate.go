@@ -2,7 +2,6 @@ package schema
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -12,95 +11,54 @@ import (
 	"github.com/runcvm/runcvm/internal/diag/hcldiag"
 )
 
-// checkReferences reports variables that do not exist, which HCL itself would
-// report only when the expression is evaluated, and without a suggestion.
-func (p *parser) checkReferences(a *Attribute, e hclsyntax.Expression) bool {
-	valid := true
-	for _, t := range e.Variables() {
-		root := t.RootName()
-		known, ok := members[root]
-		if !ok {
-			valid = false
-			p.errorf(t.SourceRange(), "Unknown variable", "There is no variable %q.%s", root, rootHint(a, root, t))
-			continue
-		}
-		if len(t) < 2 {
-			valid = false
-			p.errorf(t.SourceRange(), "Incomplete variable", "%q is a group of variables: write one of %s.", root, fullNames(root))
-			continue
-		}
-		if step, ok := t[1].(hcl.TraverseAttr); !ok || !slices.Contains(known, step.Name) {
-			valid = false
-			name := ""
-			if ok {
-				name = step.Name
-			}
-			p.errorf(t.SourceRange(), "Unknown variable", "There is no variable %q.%s The variables of %q are %s.",
-				root+"."+name, diag.DidYouMean(name, known), root, fullNames(root))
-		}
-	}
-	return valid
-}
-
-func rootHint(a *Attribute, root string, t hcl.Traversal) string {
-	if len(t) == 1 && (slices.Contains(a.choice, root) || a.choice == nil && a.Type == TypeString) {
-		return " Text needs quotes: \"" + root + "\"."
-	}
-	if len(t) == 1 && a.Type == TypeBool {
-		return " Write true or false."
-	}
-	roots := []string{"container", "host", "image"}
-	if s := diag.DidYouMean(root, roots); s != "" {
-		return s
-	}
-	return " Variables begin with \"container.\", \"host.\" or \"image.\"; text needs quotes."
-}
-
-func fullNames(root string) string {
-	var names []string
-	for _, m := range members[root] {
-		names = append(names, root+"."+m)
-	}
-	return strings.Join(names, ", ")
-}
-
-// Evaluate computes the declaration's values. A value that is null is left out:
-// the attribute keeps what it inherits. All mistakes are reported.
+// Evaluate computes the declaration's values. All mistakes are reported. A value
+// that is null is a Setting without a value: see Profile.Set.
 func (d *Declaration) Evaluate(scope *Scope) ([]Setting, diag.Diagnostics) {
+	return d.evaluate(scope, nil, d.file.kind)
+}
+
+// evaluate computes the body's values. Expressions of a patch see profile.
+func (b *body) evaluate(scope *Scope, profile *Profile, kind string) ([]Setting, diag.Diagnostics) {
 	var diags diag.Diagnostics
-	settings := make([]Setting, 0, len(d.settings))
-	for _, s := range d.settings {
-		uses := references(s.value)
-		var context *hcl.EvalContext
-		// A constant needs no context, unless it calls functions: then HCL asks for
-		// them.
-		if _, literal := s.value.(*hclsyntax.LiteralValueExpr); !literal {
-			context = scope.evalContext()
-		}
-		v, problems := s.value.Value(context)
-		if problems.HasErrors() {
-			diags = append(diags, hcldiag.Convert(problems, d.file.source, d.context())...)
+	settings := make([]Setting, 0, len(b.settings))
+	for _, s := range b.settings {
+		value, more := b.value(s, scope, profile)
+		diags = append(diags, more...)
+		if more.HasErrors() {
 			continue
 		}
-		// What HCL could not parse is unknown here, and has been reported.
-		if v.IsNull() || !v.IsWhollyKnown() {
-			continue
-		}
-		value, m := s.attribute.decode(v)
-		if m != nil {
-			diags = append(diags, hcldiag.At(d.file.source, s.value.Range(), d.context(), m.summary, m.detail))
-			continue
+		rendered := "null"
+		if value != nil {
+			rendered = s.attribute.render(value)
 		}
 		settings = append(settings, Setting{
-			Attribute: s.attribute, Value: value, Uses: uses,
+			Attribute: s.attribute, Value: value, Uses: references(s.value),
 			Origin: plan.Origin{
-				Kind:  d.file.kind,
+				Kind:  kind,
 				Where: hcldiag.Range(s.value.Range()).String(),
-				Value: s.attribute.render(value),
+				Value: rendered,
 			},
 		})
 	}
 	return settings, diags
+}
+
+// value computes one value as its attribute's Go type; null is nil.
+func (b *body) value(s setting, scope *Scope, profile *Profile) (any, diag.Diagnostics) {
+	v, problems := s.value.Value(scope.contextOf(b.module, s.value, profile))
+	if problems.HasErrors() {
+		return nil, hcldiag.Convert(problems, b.file.source, b.context)
+	}
+	// What HCL could not parse is unknown here, and has been reported; so has a
+	// local that could not be computed.
+	if v.IsNull() || !v.IsWhollyKnown() {
+		return nil, nil
+	}
+	value, m := s.attribute.decode(v)
+	if m != nil {
+		return nil, diag.Diagnostics{b.at(s.value.Range(), m)}
+	}
+	return value, nil
 }
 
 // references lists the variables of an expression: "container.cpus".

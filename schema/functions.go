@@ -2,9 +2,14 @@ package schema
 
 import (
 	"fmt"
+	"math"
 	"math/big"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
+	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
@@ -15,12 +20,30 @@ import (
 // functions are those of expressions. All are pure.
 var functions = sync.OnceValue(func() map[string]function.Function {
 	return map[string]function.Function{
-		"coalesce": stdlib.CoalesceFunc,
-		"lookup":   stdlib.LookupFunc,
-		"min":      extreme("min", -1),
-		"max":      extreme("max", 1),
-		"bytes":    bytesFunction,
-		"size":     sizeFunction,
+		"bytes":           bytesFunction,
+		"can":             tryfunc.CanFunc,
+		"ceil":            stdlib.CeilFunc,
+		"coalesce":        stdlib.CoalesceFunc,
+		"concat":          stdlib.ConcatFunc,
+		"contains":        stdlib.ContainsFunc,
+		"floor":           stdlib.FloorFunc,
+		"format":          stdlib.FormatFunc,
+		"join":            stdlib.JoinFunc,
+		"keys":            stdlib.KeysFunc,
+		"length":          stdlib.LengthFunc,
+		"lookup":          stdlib.LookupFunc,
+		"lower":           stdlib.LowerFunc,
+		"max":             extreme("max", 1),
+		"min":             extreme("min", -1),
+		"regex":           stdlib.RegexFunc,
+		"replace":         stdlib.ReplaceFunc,
+		"size":            sizeFunction,
+		"split":           stdlib.SplitFunc,
+		"substr":          stdlib.SubstrFunc,
+		"trimspace":       stdlib.TrimSpaceFunc,
+		"try":             tryfunc.TryFunc,
+		"upper":           stdlib.UpperFunc,
+		"version_compare": versionCompareFunction,
 	}
 })
 
@@ -108,3 +131,34 @@ var sizeFunction = function.New(&function.Spec{
 		return cty.StringVal(units.Bytes(n).String()), nil
 	},
 })
+
+// versionCompareFunction compares versions by their numbers, part by part:
+// "10.0.2" is newer than "7.2.22". What does not begin with a number counts as 0.
+var versionCompareFunction = function.New(&function.Spec{
+	Description: `Returns -1, 0 or 1 as the first version is older than, equal to or newer than the second: version_compare("7.2.22", "10.0") is -1.`,
+	Params:      []function.Parameter{{Name: "a", Type: cty.String}, {Name: "b", Type: cty.String}},
+	Type:        function.StaticReturnType(cty.Number),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		return cty.NumberIntVal(int64(slices.Compare(versionParts(args[0].AsString()), versionParts(args[1].AsString())))), nil
+	},
+})
+
+// versionParts returns the numbers of a version, without zeros at the end.
+func versionParts(version string) []uint64 {
+	var parts []uint64
+	for part := range strings.SplitSeq(version, ".") {
+		digits := strings.IndexFunc(part, func(r rune) bool { return r < '0' || r > '9' })
+		if digits < 0 {
+			digits = len(part)
+		}
+		n, err := strconv.ParseUint(part[:digits], 10, 64)
+		if err != nil && digits > 0 {
+			n = math.MaxUint64
+		}
+		parts = append(parts, n)
+	}
+	for len(parts) > 0 && parts[len(parts)-1] == 0 {
+		parts = parts[:len(parts)-1]
+	}
+	return parts
+}

@@ -3,7 +3,15 @@
 package schema
 
 import (
+	"slices"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/schema/units"
 )
 
 // Profile is a resolved profile: a value for each attribute, and where it came
@@ -15,6 +23,7 @@ type Profile struct {
 	values  []any
 	origins []plan.Origin
 	uses    [][]string
+	base    []any // what a null gives back
 }
 
 // NewProfile returns a profile that sets nothing.
@@ -36,7 +45,8 @@ type Setting struct {
 }
 
 // Set gives an attribute a value; the one that it had is remembered as
-// overridden.
+// overridden. Without a value the attribute gets back the one that it had at
+// Rebase, as if nobody had set it since.
 func (p *Profile) Set(s Setting) {
 	i := s.Attribute.index
 	if p.values[i] != nil {
@@ -45,8 +55,16 @@ func (p *Profile) Set(s Setting) {
 		old.Overrode = nil
 		s.Origin.Overrode = append([]plan.Origin{old}, lost...)
 	}
+	if s.Value == nil && p.base != nil && p.base[i] != nil {
+		s.Value = p.base[i]
+		s.Origin.Value += " (" + s.Attribute.render(s.Value) + ")"
+	}
 	p.values[i], p.origins[i], p.uses[i] = s.Value, s.Origin, s.Uses
 }
+
+// Rebase makes the present values those that a null gives back: the built-in
+// ones.
+func (p *Profile) Rebase() { p.base = slices.Clone(p.values) }
 
 // Value returns an attribute's value, nil when it is not set.
 func (p *Profile) Value(a *Attribute) any { return p.values[a.index] }
@@ -66,4 +84,54 @@ func (p *Profile) Origins() map[string]plan.Origin {
 		}
 	}
 	return all
+}
+
+// object returns the values that an expression mentions, as profile.BLOCK.NAME.
+func (p *Profile) object(e hclsyntax.Expression) cty.Value {
+	blocks := map[string]map[string]cty.Value{}
+	for _, t := range e.Variables() {
+		if t.RootName() != rootProfile || len(t) < 3 {
+			continue
+		}
+		block, _ := t[1].(hcl.TraverseAttr)
+		name, _ := t[2].(hcl.TraverseAttr)
+		a := find(block.Name, name.Name)
+		if a == nil {
+			continue
+		}
+		if blocks[a.Block] == nil {
+			blocks[a.Block] = map[string]cty.Value{}
+		}
+		blocks[a.Block][a.Name] = ctyValue(p.values[a.index])
+	}
+	values := make(map[string]cty.Value, len(blocks))
+	for name, b := range blocks {
+		values[name] = cty.ObjectVal(b)
+	}
+	return object(values)
+}
+
+// ctyValue is the inverse of Attribute.decode.
+func ctyValue(v any) cty.Value {
+	switch v := v.(type) {
+	case int:
+		return cty.NumberIntVal(int64(v))
+	case string:
+		return cty.StringVal(v)
+	case units.Bytes:
+		return cty.StringVal(v.String())
+	case time.Duration:
+		return cty.StringVal(v.String())
+	case []string:
+		if len(v) == 0 {
+			return cty.ListValEmpty(cty.String)
+		}
+		list := make([]cty.Value, len(v))
+		for i, s := range v {
+			list[i] = cty.StringVal(s)
+		}
+		return cty.ListVal(list)
+	default:
+		return cty.NullVal(cty.DynamicPseudoType)
+	}
 }

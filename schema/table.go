@@ -28,8 +28,8 @@ var (
 		Doc: `Whether the guest's processor has virtualisation of its own (Intel's VMX, AMD's SVM), so that the guest can run virtual machines.`,
 	})
 	KVMKernelIRQChip = attr[string](Attribute{
-		Block: "kvm", Name: "kernel_irqchip", Rules: "oneof=on split off",
-		Doc: `Who emulates the interrupt controllers. "on": the host's kernel; "split": the kernel the processors' own (local APIC), QEMU the rest (IOAPIC, PIC, PIT); "off": QEMU all of them, which is slow. Of no effect without KVM.`,
+		Block: "kvm", Name: "kernel_irqchip", Rules: "oneof=on split",
+		Doc: `Who emulates the interrupt controllers. "on": the host's kernel; "split": the kernel those of the processors (local APIC), QEMU the others (IOAPIC, PIC) and the timer PIT, which the guest then cannot reach the host's kernel by. Of no effect without KVM.`,
 	})
 	KVMLostTickPolicy = attr[string](Attribute{
 		Block: "kvm", Name: "lost_tick_policy", Rules: "oneof=delay discard",
@@ -45,7 +45,7 @@ var (
 	})
 	KVMPMU = attr[bool](Attribute{
 		Block: "kvm", Name: "pmu",
-		Doc: `Whether the guest has performance counters, for tools such as perf. Of no effect without KVM.`,
+		Doc: `Whether the guest has the processor's performance counters, for tools such as perf. Of no effect without KVM.`,
 	})
 	KernelDistribution = attr[string](Attribute{
 		Block: "kernel", Name: "distribution", Rules: "required,excludesall=/ ",

@@ -36,6 +36,8 @@ type KVM struct {
 	Reason string `json:"reason"` // a sentence: what was measured, or why it could not be
 	// Nested says that KVM lets a guest's processor have virtualisation.
 	Nested bool `json:"nested,omitempty"`
+	// PMU says that KVM lets a guest have performance counters.
+	PMU bool `json:"pmu,omitempty"`
 }
 
 // VHostNet says whether /dev/vhost-net opens.

@@ -102,23 +102,25 @@ func probe(device, cacheDir string) Verdict {
 	defer unix.Close(fd)
 	if cacheDir == "" {
 		v, _ := measure(fd)
-		v.KVM.Nested = nests()
+		addParameters(&v.KVM)
 		return v
 	}
 	v := cached(cacheDir, key, func() (Verdict, bool) { return measure(fd) })
-	v.KVM.Nested = nests() // the module may be loaded anew with another setting
+	addParameters(&v.KVM)
 	return v
 }
 
-// nests says whether KVM's module lets guests have virtualisation.
-func nests() bool {
-	for _, module := range []string{"kvm_intel", "kvm_amd"} {
-		value, err := os.ReadFile("/sys/module/" + module + "/parameters/nested")
-		if err == nil && len(value) > 0 && (value[0] == 'Y' || value[0] == '1') {
-			return true
-		}
-	}
-	return false
+// addParameters reads what KVM's modules allow guests. It is not kept with the
+// verdict: a module may be loaded anew with other parameters.
+func addParameters(kvm *plan.KVM) {
+	kvm.Nested = enabled("kvm_intel", "nested") || enabled("kvm_amd", "nested")
+	kvm.PMU = enabled("kvm", "enable_pmu")
+}
+
+// enabled reads a boolean parameter of a kernel module.
+func enabled(module, parameter string) bool {
+	value, err := os.ReadFile("/sys/module/" + module + "/parameters/" + parameter)
+	return err == nil && len(value) > 0 && (value[0] == 'Y' || value[0] == '1')
 }
 
 // measure runs the loop. The second result says whether the verdict holds until

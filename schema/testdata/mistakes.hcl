@@ -4,9 +4,9 @@ colour = "red" # ERROR: Unsupported attribute
 machine {} # ERROR: Unsupported block
 profil "x" {} # ERROR: Unsupported block
 
-profile {} # ERROR: Profile without a name
-profile "a" "b" {} # ERROR: Profile without a name
-profile "no spaces" {} # ERROR: Invalid profile name
+profile {} # ERROR: Block without a name
+profile "a" "b" {} # ERROR: Block without a name
+profile "no spaces" {} # ERROR: Invalid name
 
 profile "header" {
   description = 3 # ERROR: Wrong type of value
@@ -112,11 +112,82 @@ profile "elements" {
 
 profile "functions" {
   machine {
-    accel  = upper("tcg") # ERROR: Call to unknown function
+    accel  = shout("tcg") # ERROR: Call to unknown function
     cpus   = min(1, "2") # ERROR: Invalid function argument
     memory = max("1G", "2") # ERROR: Invalid function argument
   }
   kernel {
     append = [image.labels["none"]] # ERROR: Invalid index
   }
+}
+
+patch "no-when" { # ERROR: Incomplete patch
+  reason = "because"
+  set {
+    machine {
+      cpus = 1
+    }
+  }
+}
+
+patch "no-set" { # ERROR: Incomplete patch # ERROR: Incomplete patch
+  when = true
+}
+
+patch "references" {
+  reason = "because"
+  when   = profile.machine.acel == "tcg" # ERROR: Unknown variable
+  set {
+    cpus = 2 # ERROR: Unsupported attribute
+    machin {} # ERROR: Unsupported block
+    kernel {
+      append = profile.kernel # ERROR: Unknown variable
+    }
+  }
+  machine {} # ERROR: Unsupported block
+  set {} # ERROR: Duplicate block
+  whem = 1 # ERROR: Unsupported attribute
+}
+
+policy "mistakes" {
+  description = "what can be wrong"
+  denny       = [] # ERROR: Unsupported attribute
+  label {
+    allow  = ["machin.*", "machine"] # ERROR: Unknown attribute # ERROR: Unknown attribute
+    deny   = "machine.cpus" # ERROR: Wrong type of value
+    inline = "no" # ERROR: Wrong type of value
+    profiles = ["[a"] # ERROR: Invalid pattern
+  }
+  label {} # ERROR: Duplicate block
+  lable {} # ERROR: Unsupported block
+  limit "machine.memory" {
+    max    = container.memory # ERROR: Unknown variable
+    action = "drop" # ERROR: Value not allowed
+  }
+  limit "machine.cpus" {} # ERROR: Limit without a bound
+  limit "machine.accel" { # ERROR: Not an attribute with a limit
+    max = 1
+  }
+  limit { # ERROR: Block without a name
+    max = 1
+  }
+}
+
+variable "tier" {
+  type    = "text" # ERROR: Value not allowed
+  default = "tiny" # ERROR: Value not allowed
+  allowed = ["small", "large"]
+}
+variable "count" {
+  type    = "number"
+  default = "many" # ERROR: Wrong type of value
+}
+variable "a.b" {} # ERROR: Invalid name
+variable "computed" {
+  default = host.cpus # ERROR: Not a constant
+}
+
+locals {
+  size = hosts.memory # ERROR: Unknown variable
+  block {} # ERROR: Unsupported block
 }
