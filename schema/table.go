@@ -29,7 +29,7 @@ var (
 	})
 	KVMKernelIRQChip = attr[string](Attribute{
 		Block: "kvm", Name: "kernel_irqchip", Rules: "oneof=on split",
-		Doc: `Who emulates the interrupt controllers. "on": the host's kernel; "split": the kernel those of the processors (local APIC), QEMU the others (IOAPIC, PIC) and the timer PIT, which the guest then cannot reach the host's kernel by. Of no effect without KVM.`,
+		Doc: `Who emulates the interrupt controllers. "on": the host's kernel; "split": the kernel those of the processors (local APIC), QEMU the others (IOAPIC, PIC) and the timer (PIT), so that the guest reaches less of the host's kernel. Of no effect without KVM.`,
 	})
 	KVMLostTickPolicy = attr[string](Attribute{
 		Block: "kvm", Name: "lost_tick_policy", Rules: "oneof=delay discard",

@@ -41,12 +41,8 @@ const suitePackage = "conformance/kvmlab/suite"
 var defaultPackages = []string{"runtime/facts", "runtime/net", "guest/agent", "guest/initd", suitePackage}
 
 // skips are tests that say nothing of KVM and that an emulated machine is too
-// slow for: one copies for more than a minute, the program of the other takes
-// longer to set its handler than the agent's patience with it lasts.
-var skips = map[string]string{
-	"runtime/net": "^TestBulkTransfer$",
-	"guest/agent": "^TestSignalRightAfterTheStart$",
-}
+// slow for: this one copies for more than a minute.
+var skips = map[string]string{"runtime/net": "^TestBulkTransfer$"}
 
 // options are the command line's.
 type options struct {
