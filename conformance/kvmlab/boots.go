@@ -12,6 +12,7 @@ import (
 
 	"github.com/runcvm/runcvm/conformance/harness"
 	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
+	"github.com/runcvm/runcvm/conformance/kvmlab/toolroot"
 )
 
 // maxBoots bounds how often the lab boots for one job.
@@ -26,7 +27,7 @@ const maxBoots = 3
 func (w *work) runLab(ctx context.Context, o options, job lab.Job) (report lab.Report, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("the lab took longer than %s", o.limit))
 	defer cancel()
-	tools, err := openTools(filepath.Join(harness.Prefix(), "root"))
+	tools, err := toolroot.Open(harness.Prefix())
 	if err != nil {
 		return report, err
 	}
@@ -62,7 +63,7 @@ func (w *work) runLab(ctx context.Context, o options, job lab.Job) (report lab.R
 
 // runOnce boots one lab for a job and returns the report that it leaves, which
 // is short when the lab died.
-func (w *work) runOnce(ctx context.Context, tools *tools, results string, config lab.Config) (report lab.Report, err error) {
+func (w *work) runOnce(ctx context.Context, tools *toolroot.Tools, results string, config lab.Config) (report lab.Report, err error) {
 	if err := w.writeInitramfs(config); err != nil {
 		return report, err
 	}

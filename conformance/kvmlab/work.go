@@ -158,6 +158,9 @@ func (w *work) fillScratch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := goCommand(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(root, lab.ProbePath), "./conformance/probe"); err != nil {
+		return err
+	}
 	args := []string{"-C", root, "--numeric-owner", "-cf", filepath.Join(w.scratch(), lab.ImageFile)}
 	for _, pattern := range imageFiles {
 		found, err := filepath.Glob(filepath.Join(root, pattern))

@@ -21,6 +21,8 @@ type bundle struct {
 	dir  string
 	root string // --root of the runtime
 	id   string
+	// profiles is the folder of the host's profiles, when it is not the usual one.
+	profiles string
 }
 
 // newBundle makes a bundle that runs a program without a terminal.
@@ -33,28 +35,51 @@ func newBundle(t *testing.T, args ...string) *bundle {
 		_ = b.runtime().Command(context.Background(), "--root", b.root, "delete", "--force", b.id).Run()
 	})
 	b.must("spec", "--bundle", b.dir)
-	path := filepath.Join(b.dir, "config.json")
-	body, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := map[string]any{}
-	if err := json.Unmarshal(body, &config); err != nil {
-		t.Fatal(err)
-	}
-	config["root"] = map[string]any{"path": filepath.Join(os.Getenv(lab.ScratchVar), "rootfs"), "readonly": false}
-	process := config["process"].(map[string]any)
-	process["terminal"], process["args"] = false, args
-	if body, err = json.Marshal(config); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, body, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	b.edit(func(config map[string]any) {
+		config["root"] = map[string]any{"path": filepath.Join(os.Getenv(lab.ScratchVar), "rootfs"), "readonly": false}
+		process := config["process"].(map[string]any)
+		process["terminal"], process["args"] = false, args
+	})
 	return b
 }
 
-func (b *bundle) runtime() harness.Runtime { return harness.Installed() }
+// edit changes the bundle's config.json.
+func (b *bundle) edit(change func(config map[string]any)) {
+	b.t.Helper()
+	path := filepath.Join(b.dir, "config.json")
+	body, err := os.ReadFile(path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	config := map[string]any{}
+	if err := json.Unmarshal(body, &config); err != nil {
+		b.t.Fatal(err)
+	}
+	change(config)
+	if body, err = json.Marshal(config); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, body, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// profile gives the host a default profile with these blocks.
+func (b *bundle) profile(blocks string) {
+	b.t.Helper()
+	b.profiles = b.t.TempDir()
+	text := "profile \"default\" {\n" + blocks + "\n}\n"
+	if err := os.WriteFile(filepath.Join(b.profiles, "default.hcl"), []byte(text), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bundle) runtime() harness.Runtime {
+	if b.profiles == "" {
+		return harness.Installed()
+	}
+	return harness.Installed("--profiles-dir=" + b.profiles)
+}
 
 func (b *bundle) command(args ...string) *exec.Cmd {
 	b.t.Helper()
