@@ -20,7 +20,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build install uninstall rootfs demo check test test-kvm bench soak lint clean
+.PHONY: help setup build install uninstall rootfs demo check test test-kvm bench bench-kvm soak lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,12 +51,17 @@ check: ## unit and golden tests alone: no root, no engine
 test: setup rootfs install ## everything that this machine can test, on a Docker engine of its own
 	@echo "==> Testing; the conformance suite boots machines for some minutes before it prints a line"
 	RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -p 1 -timeout 60m ./...
+	@echo "==> Testing on KVM, in a lab where this machine has none"
+	go run ./conformance/kvmlab
 
 test-kvm: setup rootfs install ## the tests that need KVM, in a lab that has it where this machine has none
 	go run ./conformance/kvmlab
 
 bench: setup rootfs install ## run and exec latency, boot timeline and memory, next to runc and a bare QEMU
 	@RUNCVM_REQUIRE=$(REQUIRE) go run ./conformance/bench
+
+bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, boot paths; a table
+	@go run ./conformance/kvmlab -bench
 
 soak: setup rootfs install ## a hundred containers in a row and ten at once leave nothing behind
 	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^TestSoak$$' ./conformance

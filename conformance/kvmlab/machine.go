@@ -76,12 +76,12 @@ func (w *work) makeDisk(ctx context.Context, tools *toolroot.Tools) error {
 
 // boot runs the lab from its start to its end.
 func (w *work) boot(ctx context.Context, tools *toolroot.Tools, kernel, results string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends what is left
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil) // ends what is left
 	shares := []struct{ tag, dir string }{{lab.RootTag, "/"}, {lab.ResultsTag, results}}
 	var daemons []*child
 	defer func() {
-		cancel()
+		cancel(nil)
 		for _, d := range daemons {
 			_ = d.cmd.Wait()
 			_ = d.log.Close()
@@ -112,6 +112,7 @@ func (w *work) boot(ctx context.Context, tools *toolroot.Tools, kernel, results 
 		_, _ = io.Copy(os.Stdout, port)
 		close(copied)
 	}()
+	go watch(ctx, results, func() { cancel(errHung) })
 	err = qemu.cmd.Wait()
 	<-copied
 	if cause := context.Cause(ctx); cause != nil {

@@ -22,6 +22,7 @@ const (
 	ScratchDir = "/kvmlab/scratch"     // ext4: what must not lie on an overlay
 	ResultsDir = "/kvmlab/results"     // the host's folder for result files
 	ReportFile = "report.json"         // in ResultsDir: a Report
+	AliveFile  = "alive"               // in ResultsDir: written each AlivePeriod
 	RootTag    = "root"                // virtiofs: the host's root
 	ResultsTag = "results"             // virtiofs: ResultsDir
 	PortName   = "runcvm.lab.0"        // virtio-serial: the output of the tests
@@ -32,6 +33,9 @@ const (
 	ResultsVar = "RUNCVM_KVM_RESULTS"
 	AccelVar   = "RUNCVM_KVM_ACCEL"
 )
+
+// AlivePeriod is how often the lab shows that it lives.
+const AlivePeriod = 5 * time.Second
 
 // Config tells the lab's PID 1 what to do.
 type Config struct {

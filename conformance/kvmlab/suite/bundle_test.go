@@ -46,20 +46,7 @@ func newBundle(t *testing.T, args ...string) *bundle {
 // edit changes the bundle's config.json.
 func (b *bundle) edit(change func(config map[string]any)) {
 	b.t.Helper()
-	path := filepath.Join(b.dir, "config.json")
-	body, err := os.ReadFile(path)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	config := map[string]any{}
-	if err := json.Unmarshal(body, &config); err != nil {
-		b.t.Fatal(err)
-	}
-	change(config)
-	if body, err = json.Marshal(config); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, body, 0o644); err != nil {
+	if err := harness.EditConfig(b.dir, change); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -1,7 +1,6 @@
 package suite
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,35 +31,25 @@ func denied(t *testing.T, major, minor int, argv ...string) harness.Result {
 	if out, err := exec.Command("runc", "spec", "--bundle", dir).CombinedOutput(); err != nil {
 		t.Fatalf("runc spec: %v: %s", err, out)
 	}
-	path := filepath.Join(dir, "config.json")
-	body, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := map[string]any{}
-	if err := json.Unmarshal(body, &config); err != nil {
-		t.Fatal(err)
-	}
-	process := config["process"].(map[string]any)
 	all := []string{"CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_NET_ADMIN", "CAP_DAC_OVERRIDE", "CAP_MKNOD"}
-	process["terminal"], process["noNewPrivileges"], process["args"] = false, false, argv
-	process["env"] = os.Environ()
-	process["capabilities"] = map[string]any{"bounding": all, "effective": all, "permitted": all}
-	config["root"] = map[string]any{"path": "root"}
-	config["mounts"] = []any{}
-	delete(config, "hostname")
-	config["linux"] = map[string]any{
-		"cgroupsPath": "/" + filepath.Base(dir) + "-denied",
-		"namespaces":  []any{map[string]any{"type": "mount"}},
-		"resources": map[string]any{"devices": []any{
-			map[string]any{"allow": true, "access": "rwm"},
-			map[string]any{"allow": false, "type": "c", "major": major, "minor": minor, "access": "rwm"},
-		}},
-	}
-	if body, err = json.Marshal(config); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, body, 0o644); err != nil {
+	err := harness.EditConfig(dir, func(config map[string]any) {
+		process := config["process"].(map[string]any)
+		process["terminal"], process["noNewPrivileges"], process["args"] = false, false, argv
+		process["env"] = os.Environ()
+		process["capabilities"] = map[string]any{"bounding": all, "effective": all, "permitted": all}
+		config["root"] = map[string]any{"path": "root"}
+		config["mounts"] = []any{}
+		delete(config, "hostname")
+		config["linux"] = map[string]any{
+			"cgroupsPath": "/" + filepath.Base(dir) + "-denied",
+			"namespaces":  []any{map[string]any{"type": "mount"}},
+			"resources": map[string]any{"devices": []any{
+				map[string]any{"allow": true, "access": "rwm"},
+				map[string]any{"allow": false, "type": "c", "major": major, "minor": minor, "access": "rwm"},
+			}},
+		}
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	// The mount namespace takes the bind mount of the whole host away again.
