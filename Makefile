@@ -7,6 +7,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # What `make test` must not skip: capabilities by name, or all.
 REQUIRE ?= all
 GOTEST  ?= go test -count=1
+# How long each fuzz test runs.
+FUZZTIME ?= 5s
 export RUNCVM_PREFIX = $(PREFIX)
 export RUNCVM_ROOTFS = $(CACHE)/rootfs/bookworm.tar
 
@@ -14,13 +16,13 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
 DEMO_PACKAGES := ca-certificates debootstrap kmod runc
-TEST_PACKAGES := $(DEMO_PACKAGES) containerd docker.io iproute2 iptables
+TEST_PACKAGES := $(DEMO_PACKAGES) containerd docker.io iproute2 iptables qemu-user
 
 GOLANGCI_LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build install uninstall rootfs demo check test test-kvm bench bench-kvm soak lint clean
+.PHONY: help setup build install uninstall rootfs demo check fuzz test test-kvm bench bench-kvm soak lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,9 +50,13 @@ demo: rootfs install ## boot Debian as a VM, without a container engine
 check: ## unit and golden tests alone: no root, no engine
 	@$(GOTEST) ./...
 
+fuzz: ## each fuzz test for FUZZTIME
+	@scripts/fuzz $(FUZZTIME)
+
 test: setup rootfs install ## everything that this machine can test, on a Docker engine of its own
 	@echo "==> Testing; the conformance suite boots machines for some minutes before it prints a line"
 	RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -p 1 -timeout 60m ./...
+	@scripts/fuzz $(FUZZTIME)
 	@echo "==> Testing on KVM, in a lab where this machine has none"
 	go run ./conformance/kvmlab
 

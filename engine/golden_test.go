@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -28,24 +30,12 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // out is either error.txt, or plan.json, the argument lists, one word a line, and
 // the container's config.json.
 func TestGolden(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(cases) == 0 {
-		t.Fatalf("no golden cases: %v", err)
-	}
-	for _, name := range cases {
-		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
-			archive, err := txtar.ParseFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in := &txtar.Archive{Comment: archive.Comment}
-			for _, f := range archive.Files {
-				if !strings.HasPrefix(f.Name, "out/") {
-					in.Files = append(in.Files, f)
-				}
-			}
-			want := txtar.Format(archive)
-			got := txtar.Format(&txtar.Archive{Comment: in.Comment, Files: append(in.Files, runCase(t, in)...)})
+	for _, c := range goldenCases(t) {
+		t.Run(c.name, func(t *testing.T) {
+			want := txtar.Format(c.archive)
+			files := slices.DeleteFunc(slices.Clone(c.archive.Files), func(f txtar.File) bool { return strings.HasPrefix(f.Name, "out/") })
+			got := txtar.Format(&txtar.Archive{Comment: c.archive.Comment, Files: append(files, outputs(t, c)...)})
+			name := filepath.Join("testdata", c.name+".txtar")
 			if *update {
 				if err := os.WriteFile(name, got, 0o644); err != nil {
 					t.Fatal(err)
@@ -59,28 +49,40 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// runCase goes the whole way from files to files.
-func runCase(t *testing.T, in *txtar.Archive) []txtar.File {
-	t.Helper()
-	config, facts, files := inputs(t, in)
-	failed := func(err error) []txtar.File {
-		return []txtar.File{{Name: "out/error.txt", Data: []byte(err.Error())}}
+// compiled is what comes out of a case.
+type compiled struct {
+	plan *plan.Plan
+	doc  *ocispec.Document // of the inputs
+}
+
+// compileCase goes the whole way from files to a plan.
+func compileCase(config, rawFacts []byte, files fs.FS) (*compiled, error) {
+	facts := new(plan.Facts)
+	if err := json.Unmarshal(rawFacts, facts); err != nil {
+		return nil, fmt.Errorf("facts: %w", err)
 	}
 	doc, err := ocispec.Parse(config, "config.json")
 	if err != nil {
-		return failed(err)
+		return nil, err
 	}
 	set, diags := profiles.LoadFS(files, profiles.HostDir)
 	request := profiles.Request{Label: facts.Image.Labels[profiles.Label]}
 	profile, more := profiles.Resolve(set, request, engine.Variables(&doc.Spec, facts))
 	if diags = append(diags, more...); diags.HasErrors() {
-		return failed(diags)
+		return nil, diags
 	}
 	p, diags := engine.Compile(profile, &doc.Spec, facts)
-	if diags.HasErrors() {
-		return failed(diags)
+	return &compiled{p, doc}, diags.Err()
+}
+
+// outputs are the files of a case's outcome.
+func outputs(t *testing.T, in goldenCase) []txtar.File {
+	t.Helper()
+	c, err := compileCase(in.config, in.facts, in.files)
+	if err != nil {
+		return []txtar.File{{Name: "out/error.txt", Data: []byte(err.Error())}}
 	}
-	encoded, err := plan.Encode(p)
+	encoded, err := plan.Encode(c.plan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,48 +90,90 @@ func runCase(t *testing.T, in *txtar.Archive) []txtar.File {
 	if err != nil {
 		t.Fatalf("the plan cannot be read back: %v", err)
 	}
-	if diff := cmp.Diff(p, decoded); diff != "" {
+	if diff := cmp.Diff(c.plan, decoded); diff != "" {
 		t.Errorf("the plan changes by a round trip:\n%s", diff)
 	}
-	ocispec.Apply(doc, &p.OCI)
-	container, err := doc.Marshal()
+	ocispec.Apply(c.doc, &c.plan.OCI)
+	container, err := c.doc.Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return []txtar.File{
 		{Name: "out/plan.json", Data: indent(t, encoded)},
-		{Name: "out/qemu.args", Data: lines(p.Processes["qemu"].Argv)},
-		{Name: "out/virtiofsd.args", Data: lines(p.Processes["virtiofsd"].Argv)},
+		{Name: "out/qemu.args", Data: lines(c.plan.Processes["qemu"].Argv)},
+		{Name: "out/virtiofsd.args", Data: lines(c.plan.Processes["virtiofsd"].Argv)},
 		{Name: "out/config.json", Data: indent(t, container)},
 	}
 }
 
-func inputs(t *testing.T, in *txtar.Archive) ([]byte, *plan.Facts, fs.FS) {
+// goldenCase is a file of testdata with its inputs.
+type goldenCase struct {
+	name    string // without its suffix
+	archive *txtar.Archive
+
+	config, facts []byte
+	files         fs.FS // the host's profiles
+}
+
+func goldenCases(t *testing.T) []goldenCase {
 	t.Helper()
-	config := readFile(t, "testdata/docker.json")
-	rawFacts := readFile(t, "testdata/facts.json")
+	cases, err := readCases("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cases
+}
+
+func readCases(dir string) ([]goldenCase, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
+	if err != nil || len(names) == 0 {
+		return nil, fmt.Errorf("no golden cases in %s: %w", dir, err)
+	}
+	var cases []goldenCase
+	for _, name := range names {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			return nil, err
+		}
+		c := goldenCase{name: strings.TrimSuffix(filepath.Base(name), ".txtar"), archive: archive}
+		if err := c.readInputs(dir); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		cases = append(cases, c)
+	}
+	return cases, nil
+}
+
+func (c *goldenCase) readInputs(dir string) error {
+	var err error
+	if c.config, err = os.ReadFile(filepath.Join(dir, "docker.json")); err != nil {
+		return err
+	}
+	if c.facts, err = os.ReadFile(filepath.Join(dir, "facts.json")); err != nil {
+		return err
+	}
 	files := fstest.MapFS{}
-	for _, f := range in.Files {
+	for _, f := range c.archive.Files {
 		switch f.Name {
 		case "config.json":
-			config = f.Data
+			c.config = f.Data
 		case "config.merge.json":
-			config = patched(t, config, f.Data)
+			c.config, err = mergeJSON(c.config, f.Data)
 		case "facts.merge.json":
-			rawFacts = patched(t, rawFacts, f.Data)
+			c.facts, err = mergeJSON(c.facts, f.Data)
 		default:
-			name, ok := strings.CutPrefix(f.Name, "profiles/")
-			if !ok {
-				t.Fatalf("unknown file %s in the archive", f.Name)
+			if name, ok := strings.CutPrefix(f.Name, "profiles/"); ok {
+				files[name] = &fstest.MapFile{Data: f.Data}
+			} else if !strings.HasPrefix(f.Name, "out/") {
+				return fmt.Errorf("unknown file %s in the archive", f.Name)
 			}
-			files[name] = &fstest.MapFile{Data: f.Data}
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Name, err)
 		}
 	}
-	facts := new(plan.Facts)
-	if err := json.Unmarshal(rawFacts, facts); err != nil {
-		t.Fatalf("facts: %v", err)
-	}
-	return config, facts, files
+	c.files = files
+	return nil
 }
 
 func readFile(t testing.TB, name string) []byte {
@@ -141,22 +185,26 @@ func readFile(t testing.TB, name string) []byte {
 	return data
 }
 
-// patched applies a JSON merge patch.
 func patched(t *testing.T, document, patch []byte) []byte {
 	t.Helper()
-	var d, p any
-	for data, into := range map[*any][]byte{&d: document, &p: patch} {
-		decoder := json.NewDecoder(bytes.NewReader(into))
-		decoder.UseNumber()
-		if err := decoder.Decode(data); err != nil {
-			t.Fatal(err)
-		}
-	}
-	out, err := json.Marshal(mergePatch(d, p))
+	out, err := mergeJSON(document, patch)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// mergeJSON applies a JSON merge patch, RFC 7386.
+func mergeJSON(document, patch []byte) ([]byte, error) {
+	var d, p any
+	for into, data := range map[*any][]byte{&d: document, &p: patch} {
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.UseNumber()
+		if err := decoder.Decode(into); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(mergePatch(d, p))
 }
 
 func mergePatch(target, patch any) any {

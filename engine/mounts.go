@@ -42,6 +42,9 @@ func (c *compiler) compileMounts() {
 	for _, m := range c.spec.Mounts {
 		destination := path.Clean("/" + m.Destination)
 		if isKernelType(m) {
+			if len(m.UIDMappings) > 0 || len(m.GIDMappings) > 0 {
+				c.warn("Owners not mapped", "The mount at %s is made by the guest's kernel, without the mapping of owners that config.json asks for.", destination)
+			}
 			guest = append(guest, guestKernelMount(m, destination))
 			if slices.Contains(systemPaths, destination) {
 				container = append(container, m)

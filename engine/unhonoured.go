@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"strings"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -31,7 +33,53 @@ func (c *compiler) compileUnhonoured() {
 	if len(l.NetDevices) > 0 {
 		c.warn("Network devices of the host", "linux.netDevices moves interfaces of the host into the container; the machine gets them as copies of their addresses, through taps.")
 	}
+	if p := l.RootfsPropagation; p == "shared" || p == "rshared" {
+		c.warn("Mount propagation ends at the machine", "linux.rootfsPropagation is %q: mounts that the application makes stay in the guest, whose kernel has a mount table of its own.", p)
+	}
+	if len(l.TimeOffsets) > 0 {
+		c.warn("Clock offsets not applied", "The offsets of linux.timeOffsets are for the host's clocks. The guest's monotonic and boot-time clocks begin with its boot.")
+	}
 	c.warnNamespaces()
+	c.warnPlatforms()
+	c.refuse()
+}
+
+// warnPlatforms names what is for another operating system, or for a kind of
+// VM that the specification describes in its own words.
+func (c *compiler) warnPlatforms() {
+	var other []string
+	for _, section := range []struct {
+		name  string
+		given bool
+	}{
+		{"solaris", c.spec.Solaris != nil},
+		{"windows", c.spec.Windows != nil},
+		{"zos", c.spec.ZOS != nil},
+		{"freebsd", c.spec.FreeBSD != nil},
+		{"process.commandLine", c.spec.Process != nil && c.spec.Process.CommandLine != ""},
+	} {
+		if section.given {
+			other = append(other, section.name)
+		}
+	}
+	if len(other) > 0 {
+		c.warn("Settings for other platforms", "The machine runs Linux; these parts of config.json are for other systems: %s.", strings.Join(other, ", "))
+	}
+	if c.spec.VM != nil {
+		c.warn("Section vm not applied", "The machine's hypervisor, kernel and image are chosen by its profile, not by the section vm of config.json. Set kernel.distribution and kernel.version in a profile.")
+	}
+}
+
+// refuse reports what a machine cannot do and the container's user may rely on.
+func (c *compiler) refuse() {
+	if h := c.spec.Hooks; h != nil && len(h.StartContainer) > 0 {
+		c.diags.Errorf("Hook not supported",
+			"hooks.startContainer has the program %q, which is to run inside of the container right before the application. The container around the machine has no program of the image's. Use createRuntime or poststart, which run on the host.", h.StartContainer[0].Path)
+	}
+	if l := c.linux(); c.namespace(specs.UserNamespace) != nil || len(l.UIDMappings) > 0 || len(l.GIDMappings) > 0 {
+		c.diags.Errorf("User namespace not supported",
+			"The container is to have a user namespace (dockerd --userns-remap), whose root can reach neither the tools nor the state of the machine. The machine keeps the application's users apart from the host's by its own kernel: docker run --userns=host turns the remapping off for one container.")
+	}
 }
 
 // warnNamespaces names the namespaces of others that the application would have
