@@ -79,6 +79,10 @@ var (
 		Block: "network", Name: "queues", Rules: "min=0,max=64",
 		Doc: `Pairs of queues of each interface, which that many vCPUs can use at the same time. 0 is one for each vCPU, 8 at most.`,
 	})
+	AgentTransport = attr[string](Attribute{
+		Block: "agent", Name: "transport", Rules: "oneof=auto vsock virtio-serial",
+		Doc: `What carries the streams between the machine and the host. "vsock" goes through the host's kernel (vhost-vsock), which is faster, and fails where /dev/vhost-vsock is not usable; "virtio-serial" goes through QEMU and needs nothing of the host; "auto" is "vsock" where that is usable, and the plan has the reason.`,
+	})
 	AgentBootTimeout = attr[time.Duration](Attribute{
 		Block: "agent", Name: "boot_timeout", Rules: "min=1s,max=1h",
 		Doc: `How long the guest may take until it is ready for the entrypoint, as a duration: "60s".`,

@@ -7,9 +7,12 @@ type Facts struct {
 	KVM  KVM  `json:"kvm"`
 	// VHostNet is about /dev/vhost-net, by which the host's kernel moves frames.
 	VHostNet VHostNet `json:"vhost_net"`
-	Tools    Tools    `json:"tools"`
-	Image    Image    `json:"image"`
-	Bundle   Bundle   `json:"bundle"`
+	// Vsock is about /dev/vhost-vsock, by which the agent's stream goes through
+	// the host's kernel.
+	Vsock  Vsock  `json:"vsock"`
+	Tools  Tools  `json:"tools"`
+	Image  Image  `json:"image"`
+	Bundle Bundle `json:"bundle"`
 	// KernelsDir is the folder on the host that kernels are installed in.
 	KernelsDir string `json:"kernels_dir"`
 	// Kernels are those installed there, sorted by distribution, then version.
@@ -46,6 +49,13 @@ type VHostNet struct {
 	Reason string `json:"reason"` // a sentence: that it opens, or why it does not
 }
 
+// Vsock says whether a machine can have a vsock device. In a plan that is
+// executed, its address has been taken.
+type Vsock struct {
+	Usable bool   `json:"usable"`
+	Reason string `json:"reason"` // a sentence: what was found
+}
+
 // Tools describes the tool root.
 type Tools struct {
 	Root          string `json:"root"`           // host path
@@ -75,6 +85,7 @@ type InstalledKernel struct {
 	Version      string `json:"version"`
 	HostDir      string `json:"host_dir"`
 	HasVmlinux   bool   `json:"has_vmlinux"` // the extracted image, for PVH
+	Vsock        bool   `json:"vsock"`       // its initramfs drives a vsock device
 	Default      bool   `json:"default"`     // "latest" points at it
 }
 
@@ -95,7 +106,10 @@ const (
 	KernelVmlinux  = "vmlinux"
 	KernelInitrd   = "initramfs"
 	KernelManifest = "manifest.json"
-	ToolsManifest  = "etc/runcvm/tools.json" // below the tool root
+	// KernelTransports lists the agent's transports that the initramfs drives, one
+	// a line.
+	KernelTransports = "initramfs.transports"
+	ToolsManifest    = "etc/runcvm/tools.json" // below the tool root
 )
 
 // Manifest is the manifest of a kernel's folder.

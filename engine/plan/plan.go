@@ -45,12 +45,22 @@ type Plan struct {
 const (
 	FDQMP      = 3 // QEMU: the QMP monitor, a connected socket
 	FDConsole  = 4 // QEMU: the serial console, a connected socket
-	FDAgent    = 5 // QEMU: the agent's virtio-serial port, a connected socket
+	FDAgent    = 5 // QEMU: the agent's virtio-serial port, a connected socket; or its vhost-vsock
 	FDShare    = 6 // QEMU: vhost-user to virtiofsd, a connected socket
 	FDKVM      = 7 // QEMU: /dev/kvm, when Machine.KVMDescriptor is set
 	FDFirstNIC = 8 // QEMU: of each interface its taps, then its vhost-net descriptors
 
 	FDVhostUserListen = 3 // virtiofsd: the listening vhost-user socket
+)
+
+// FDSupervisorVsock is a socket that the supervisor inherits when the agent's
+// transport is vsock, with the open device in it.
+const FDSupervisorVsock = 3
+
+// The agent's transports.
+const (
+	TransportVsock  = "vsock"
+	TransportSerial = "virtio-serial"
 )
 
 // Machine is the virtual hardware.
@@ -110,7 +120,15 @@ type Network struct {
 
 // Agent is about runcvm-guest.
 type Agent struct {
-	Transport          string `json:"transport"` // "virtio-serial"
+	// Transport carries the agent's stream: TransportVsock, whose device the
+	// supervisor adds to QEMU's arguments with the address that was taken for it,
+	// or TransportSerial.
+	Transport string `json:"transport"`
+	// TransportReason says why, in a sentence, when Transport was chosen by "auto".
+	TransportReason string `json:"transport_reason,omitempty"`
+	// Fallback is the transport instead of one that does not reach the
+	// supervisor; empty when that is the container's failure.
+	Fallback           string `json:"fallback,omitempty"`
 	BootTimeoutSeconds int    `json:"boot_timeout_seconds"`
 	StopTimeoutSeconds int    `json:"stop_timeout_seconds"`
 }

@@ -26,6 +26,7 @@ func WriteText(w io.Writer, p *Plan) error {
 	row("kernel", "%s %s", p.Kernel.Distribution, p.Kernel.Version)
 	row("root", "%s of %s, cache %s%s", p.Rootfs.Type, p.Rootfs.HostPath, p.Rootfs.Cache, map[bool]string{true: ", read-only"}[p.Rootfs.ReadOnly])
 	row("network", "%s", p.Network.Mode)
+	row("agent", "by %s", p.Agent.Transport)
 	row("entrypoint", "%q", p.Guest.Process.Args)
 	row("digest", "%s", digest)
 	fmt.Fprintln(t)

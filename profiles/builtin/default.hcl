@@ -54,6 +54,9 @@ profile "default" {
   }
 
   agent {
+    # The host's kernel carries the streams where it can, else QEMU.
+    transport = "auto"
+
     # A boot takes 3 seconds in software translation on an idle machine; many at
     # once on a busy one take much longer.
     boot_timeout = "120s"

@@ -117,10 +117,10 @@ func (s *Supervisor) startVirtiofsd(context.Context) error {
 	return nil
 }
 
-// startQEMU starts QEMU with its monitor, console, agent port, share and taps,
-// and connects to the first three.
+// startQEMU starts QEMU with its monitor, console, agent's device, share and
+// taps, and connects to the first two.
 func (s *Supervisor) startQEMU(ctx context.Context) error {
-	sockets := []string{plan.FDQMP - 3: "monitor", plan.FDConsole - 3: "console", plan.FDAgent - 3: "agent"}
+	sockets := []string{plan.FDQMP - 3: "monitor", plan.FDConsole - 3: "console"}
 	conns := make([]net.Conn, len(sockets))
 	var files []*os.File
 	for i, name := range sockets {
@@ -130,22 +130,20 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 		}
 		conns[i], files = conn, append(files, file)
 	}
-	files = append(files, s.share) // plan.FDShare
+	files = append(files, s.agent.file) // plan.FDAgent
+	files = append(files, s.share)      // plan.FDShare
 	kvm, err := s.openKVM()
 	if err != nil {
 		return err
 	}
 	files = append(files, kvm) // plan.FDKVM
 	files = append(files, s.network.files...)
-	argv := slices.Concat(s.plan.Processes["qemu"].Argv, s.network.qemuArgs)
+	argv := slices.Concat(s.plan.Processes["qemu"].Argv, s.agent.qemuArgs, s.network.qemuArgs)
 	if s.qemu, err = s.startChild(nameQEMU, argv, files); err != nil {
 		return err
 	}
 	s.timeline.mark(milestoneQEMU)
 	go s.readConsole(conns[plan.FDConsole-3])
-	if s.guest, err = connectGuest(conns[plan.FDAgent-3], s.relayDNS); err != nil {
-		return err
-	}
 	s.qmp, err = vmm.NewQMP(ctx, conns[plan.FDQMP-3], func(e vmm.Event) {
 		s.log.Debug("QMP event", "name", e.Name, "data", string(e.Data))
 	})

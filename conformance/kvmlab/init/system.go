@@ -16,7 +16,7 @@ import (
 )
 
 // modulesDir holds the modules of the installed initramfs, which the lab's is
-// an addition to, and their order in the file "load".
+// an addition to, and their order in the files "load" and "load.*".
 const modulesDir = "/modules"
 
 // modules are those beyond the installed initramfs: the overlay and the scratch
@@ -29,11 +29,19 @@ var devices = []string{"/dev/kvm", "/dev/vhost-vsock", "/dev/vhost-net", "/dev/n
 
 // loadFirstModules loads what the host's root is reached by.
 func loadFirstModules(lab.Config) error {
-	list, err := os.ReadFile(filepath.Join(modulesDir, "load"))
+	lists, err := filepath.Glob(filepath.Join(modulesDir, "load*")) // sorted: what the others need first
 	if err != nil {
 		return err
 	}
-	for _, name := range strings.Fields(string(list)) {
+	var names []string
+	for _, list := range lists {
+		body, err := os.ReadFile(list)
+		if err != nil {
+			return err
+		}
+		names = append(names, strings.Fields(string(body))...)
+	}
+	for _, name := range names {
 		fd, err := unix.Open(filepath.Join(modulesDir, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return err
