@@ -67,7 +67,7 @@ bench: setup rootfs install ## run and exec latency, boot timeline and memory, n
 	@RUNCVM_REQUIRE=$(REQUIRE) go run ./conformance/bench
 
 bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, boot paths; a table
-	@go run ./conformance/kvmlab -bench
+	@go run ./conformance/kvmlab -bench -timeout 40m
 
 soak: setup rootfs install ## a hundred containers in a row and ten at once leave nothing behind
 	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^TestSoak$$' ./conformance

@@ -21,6 +21,7 @@ import (
 type bench struct {
 	samples  int
 	accel    string // kvm or tcg
+	mib      int    // of a stream
 	poweroff string // the program of a bare boot
 	scratch  string // its rootfs is what machines run
 	dir      string // of this run
@@ -30,6 +31,7 @@ type bench struct {
 func main() {
 	b := &bench{scratch: os.Getenv(lab.ScratchVar)}
 	flag.IntVar(&b.samples, "samples", 5, "measurements of each figure")
+	flag.IntVar(&b.mib, "mib", 64, "size of a stream in MiB")
 	flag.StringVar(&b.accel, "accel", "kvm", "the machines' accelerator, kvm or tcg")
 	flag.StringVar(&b.poweroff, "poweroff", "", "`PATH` of the program of a bare boot")
 	only := flag.String("run", ".", "measure only the groups that match this `regexp`")
@@ -73,6 +75,6 @@ func (b *bench) run(ctx context.Context, only string) (err error) {
 		}
 		rows = append(rows, measured...)
 	}
-	fmt.Printf("\nmedians of %d, %s\n", b.samples, b.accel)
+	fmt.Printf("\nmedians of %d, streams of %d MiB, %s\n", b.samples, b.mib, b.accel)
 	return writeTable(os.Stdout, rows)
 }

@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// streamMiB is what goes through an exec, and by the network.
-const streamMiB = 64
-
 // transports compares the agent's two transports.
 func (b *bench) transports(ctx context.Context) ([]row, error) {
 	names := []string{"virtio-serial", "vsock"}
@@ -33,14 +30,14 @@ func (b *bench) transports(ctx context.Context) ([]row, error) {
 			return timed(func(ctx context.Context) error { return m.exec(ctx, nil, nil, "true") })
 		}),
 		compare("a byte there and back through an exec", microseconds, func(m *machine) func(context.Context) (float64, error) { return m.roundTrip }),
-		compare("64 MiB into an exec", mibPerSecond, func(m *machine) func(context.Context) (float64, error) {
-			return rate(streamMiB, func(ctx context.Context) error {
-				return m.exec(ctx, io.LimitReader(zeros{}, streamMiB<<20), nil, "sh", "-c", "cat > /dev/null")
+		compare("a stream into an exec", mibPerSecond, func(m *machine) func(context.Context) (float64, error) {
+			return rate(b.mib, func(ctx context.Context) error {
+				return m.exec(ctx, io.LimitReader(zeros{}, int64(b.mib)<<20), nil, "sh", "-c", "cat > /dev/null")
 			})
 		}),
-		compare("64 MiB out of an exec", mibPerSecond, func(m *machine) func(context.Context) (float64, error) {
-			return rate(streamMiB, func(ctx context.Context) error {
-				return m.exec(ctx, nil, io.Discard, "head", "-c", fmt.Sprint(streamMiB<<20), "/dev/zero")
+		compare("a stream out of an exec", mibPerSecond, func(m *machine) func(context.Context) (float64, error) {
+			return rate(b.mib, func(ctx context.Context) error {
+				return m.exec(ctx, nil, io.Discard, "head", "-c", fmt.Sprint(b.mib<<20), "/dev/zero")
 			})
 		}),
 	)
@@ -131,23 +128,23 @@ func (b *bench) onWires(ctx context.Context, names, profiles [2]string, bulk boo
 			return ns / 1000, err
 		}}
 		out[i] = choice{name, func(ctx context.Context) (float64, error) {
-			ns, err := m.number(ctx, "pour", w.peerAddress+":9", fmt.Sprint(streamMiB<<20))
-			return streamMiB / (ns / 1e9), err
+			ns, err := m.number(ctx, "pour", w.peerAddress+":9", fmt.Sprint(b.mib<<20))
+			return float64(b.mib) / (ns / 1e9), err
 		}}
 		in[i] = choice{name, func(ctx context.Context) (float64, error) {
-			said, err := w.atPeer(ctx, "pour", w.containerAddress+":9", fmt.Sprint(streamMiB<<20)).Output()
+			said, err := w.atPeer(ctx, "pour", w.containerAddress+":9", fmt.Sprint(b.mib<<20)).Output()
 			var ns float64
 			if err == nil {
 				_, err = fmt.Sscan(string(said), &ns)
 			}
-			return streamMiB / (ns / 1e9), err
+			return float64(b.mib) / (ns / 1e9), err
 		}}
 	}
 	rows := []row{{what: "a byte from the guest to its peer and back", unit: microseconds, first: rtt[0], second: rtt[1]}}
 	if bulk {
 		rows = append(rows,
-			row{what: "64 MiB from the guest to its peer", unit: mibPerSecond, first: out[0], second: out[1]},
-			row{what: "64 MiB from the peer to the guest", unit: mibPerSecond, first: in[0], second: in[1]})
+			row{what: "a stream from the guest to its peer", unit: mibPerSecond, first: out[0], second: out[1]},
+			row{what: "a stream from the peer to the guest", unit: mibPerSecond, first: in[0], second: in[1]})
 	}
 	return measure(ctx, b.samples, rows...)
 }
