@@ -29,6 +29,9 @@ kvm {
 }
 network {
   vhost = "on"
+}
+agent {
+  transport = "virtio-serial" # has no worker of the kernel's
 }`)
 	w.serve(t, "serve", peerAddress+":7")
 	b.detach()
