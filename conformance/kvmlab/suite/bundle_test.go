@@ -105,6 +105,11 @@ func (b *bundle) detach() string {
 		b.t.Fatal(err)
 	}
 	defer out.Close()
+	b.t.Cleanup(func() {
+		if said, err := os.ReadFile(out.Name()); err == nil && b.t.Failed() {
+			b.t.Logf("the container said: %s", said)
+		}
+	})
 	cmd := b.command("run", "--detach", "--bundle", b.dir, b.id)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
