@@ -40,7 +40,7 @@ const suitePackage = "conformance/kvmlab/suite"
 
 // defaultPackages are tested on KVM: what looks at the host, and what needs
 // devices or kernel features.
-var defaultPackages = []string{"runtime/facts", "runtime/net", "guest/agent", "guest/initd", suitePackage}
+var defaultPackages = []string{"runtime/facts", "runtime/net", "runtime/vsock", "guest/agent", "guest/initd", suitePackage}
 
 // skips are tests that say nothing of KVM and that an emulated machine is too
 // slow for: this one copies for more than a minute.

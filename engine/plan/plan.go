@@ -175,6 +175,9 @@ type OCI struct {
 	// PidsLimit bounds the supervisor's processes and threads; 0 leaves the limit
 	// as it is.
 	PidsLimit int64 `json:"pids_limit,omitempty"`
+	// CPU is the CPU time and the CPUs that the machine as a whole may take. It
+	// stays as the container has it.
+	CPU *specs.LinuxCPU `json:"cpu,omitempty"`
 	// NoFile is the supervisor's RLIMIT_NOFILE: the C virtiofsd holds one
 	// descriptor for each inode that the guest knows. 0 leaves it as it is.
 	NoFile uint64 `json:"nofile"`

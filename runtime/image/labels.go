@@ -32,6 +32,34 @@ const (
 // Without such a file there is no Docker, and Labels returns nil. A file that
 // cannot be read or understood is an error that names it.
 func Labels(spec *specs.Spec, id string) (map[string]string, error) {
+	m, err := findMetadata(spec, id)
+	if m == nil {
+		return nil, err
+	}
+	return m.Config.Labels, nil
+}
+
+// ContainerName returns the name that Docker's container id has, empty where no
+// Docker knows it. It is found as the labels are.
+func ContainerName(spec *specs.Spec, id string) (string, error) {
+	m, err := findMetadata(spec, id)
+	if m == nil {
+		return "", err
+	}
+	return strings.TrimPrefix(m.Name, "/"), nil
+}
+
+// metadata is what is read of Docker's config.v2.json.
+type metadata struct {
+	ID     string
+	Name   string // with a slash before it
+	Config struct {
+		Labels map[string]string
+	}
+}
+
+// findMetadata returns nil when no Docker knows the container.
+func findMetadata(spec *specs.Spec, id string) (*metadata, error) {
 	if id == "" {
 		return nil, nil // a bundle that no engine knows
 	}
@@ -39,14 +67,14 @@ func Labels(spec *specs.Spec, id string) (map[string]string, error) {
 		return nil, fmt.Errorf("find the container's labels: %q is no container ID", id)
 	}
 	for _, file := range metadataFiles(spec, id) {
-		labels, err := readLabels(file, id)
+		m, err := readMetadata(file, id)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the container's labels from Docker's metadata %s: %w", file, err)
 		}
-		return labels, nil
+		return m, nil
 	}
 	return nil, nil
 }
@@ -74,7 +102,7 @@ func metadataFiles(spec *specs.Spec, id string) []string {
 	return files
 }
 
-func readLabels(file, id string) (map[string]string, error) {
+func readMetadata(file, id string) (*metadata, error) {
 	f, err := os.Open(file)
 	if errors.Is(err, errNotDirectory) {
 		return nil, fs.ErrNotExist
@@ -83,14 +111,9 @@ func readLabels(file, id string) (map[string]string, error) {
 		return nil, err
 	}
 	defer f.Close()
-	var metadata struct {
-		ID     string
-		Config struct {
-			Labels map[string]string
-		}
-	}
+	m := new(metadata)
 	in := &io.LimitedReader{R: f, N: maxDockerConfig}
-	if err := json.NewDecoder(in).Decode(&metadata); err != nil {
+	if err := json.NewDecoder(in).Decode(m); err != nil {
 		if in.N <= 0 {
 			return nil, fmt.Errorf("the file is larger than %d MiB", maxDockerConfig>>20)
 		}
@@ -99,8 +122,8 @@ func readLabels(file, id string) (map[string]string, error) {
 		}
 		return nil, err
 	}
-	if metadata.ID != id {
-		return nil, fmt.Errorf("the file is about the container %q", metadata.ID)
+	if m.ID != id {
+		return nil, fmt.Errorf("the file is about the container %q", m.ID)
 	}
-	return metadata.Config.Labels, nil
+	return m, nil
 }

@@ -165,9 +165,13 @@ func (r *Runtime) prepare(id, bundle string) (_ *prepared, err error) {
 	if err != nil {
 		return nil, err
 	}
+	inputs, err := r.inputs(&f)
+	if err != nil {
+		return nil, err
+	}
 	made.state = map[string][]byte{
 		configFile: config, supervisor.PlanFile: encoded, bundleFile: []byte(bundle),
-		supervisor.TimelineFile: timeline,
+		inputsFile: inputs, supervisor.TimelineFile: timeline,
 	}
 	return made, nil
 }

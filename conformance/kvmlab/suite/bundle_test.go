@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,8 +22,12 @@ type bundle struct {
 	dir  string
 	root string // --root of the runtime
 	id   string
-	// profiles is the folder of the host's profiles, when it is not the usual one.
-	profiles string
+
+	// How the runtime is called, beyond the usual: options of its own, a command
+	// that runs it, and what else is to be set.
+	options []string
+	under   []string
+	adjust  func(*exec.Cmd)
 }
 
 // newBundle makes a bundle that runs a program without a terminal.
@@ -51,28 +56,34 @@ func (b *bundle) edit(change func(config map[string]any)) {
 	}
 }
 
-// profile gives the host a default profile with these blocks.
+// profile is the host's default profile from here on.
 func (b *bundle) profile(blocks string) {
 	b.t.Helper()
-	b.profiles = b.t.TempDir()
-	text := "profile \"default\" {\n" + blocks + "\n}\n"
-	if err := os.WriteFile(filepath.Join(b.profiles, "default.hcl"), []byte(text), 0o644); err != nil {
+	dir := filepath.Join(b.root, "profiles")
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		b.t.Fatal(err)
 	}
+	text := "profile \"default\" {\n" + blocks + "\n}\n"
+	if err := os.WriteFile(filepath.Join(dir, "default.hcl"), []byte(text), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+	b.options = append(b.options, "--profiles-dir="+dir)
 }
 
-func (b *bundle) runtime() harness.Runtime {
-	if b.profiles == "" {
-		return harness.Installed()
-	}
-	return harness.Installed("--profiles-dir=" + b.profiles)
-}
+func (b *bundle) runtime() harness.Runtime { return harness.Installed() }
 
 func (b *bundle) command(args ...string) *exec.Cmd {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), commandLimit)
 	b.t.Cleanup(cancel)
-	return b.runtime().Command(ctx, append([]string{"--root", b.root}, args...)...)
+	cmd := b.runtime().Command(ctx, slices.Concat([]string{"--root", b.root}, b.options, args)...)
+	if len(b.under) > 0 {
+		cmd = exec.CommandContext(ctx, b.under[0], slices.Concat(b.under[1:], cmd.Args)...)
+	}
+	if b.adjust != nil {
+		b.adjust(cmd)
+	}
+	return cmd
 }
 
 // run runs a verb with this input.

@@ -12,17 +12,6 @@ import (
 	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
 )
 
-// withoutDevices is the runtime on a host whose /dev has what a machine needs,
-// and nothing else.
-func withoutDevices(r harness.Runtime) harness.Runtime {
-	const script = `set -e
-mount -t tmpfs tmpfs /mnt
-cp -a /dev/null /dev/kvm /dev/net /mnt
-mount --move /mnt /dev
-exec "$@"`
-	return harness.Runtime{Path: "unshare", Args: slices.Concat([]string{"--mount", "sh", "-c", script, "sh", r.Path}, r.Args)}
-}
-
 // denied is what a command says, by its arguments, in a cgroup whose rules deny
 // a character device: a container that has the whole of the host but this.
 func denied(t *testing.T, major, minor int, argv ...string) harness.Result {

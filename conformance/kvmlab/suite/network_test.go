@@ -77,31 +77,27 @@ probe echo `+peerAddress+`:7 65536`)
 // a profile that demands it is refused before anything starts.
 func TestVHostFallback(t *testing.T) {
 	onKVM(t)
-	installed := harness.Installed()
+	const device = "/dev/vhost-net"
+	here := func(b *bundle, args ...string) harness.Result { return b.run(strings.NewReader(""), args...) }
 	hosts := map[string]struct {
-		run    func(b *bundle, args ...string) harness.Result
-		reason string
+		prepare func(t *testing.T, b *bundle)
+		run     func(b *bundle, args ...string) harness.Result
+		reason  string
 	}{
-		"missing": {
-			func(b *bundle, args ...string) harness.Result {
-				r, err := harness.Run(withoutDevices(b.runtime()).Command(b.t.Context(), args...), strings.NewReader(""))
-				if err != nil {
-					b.t.Fatal(err)
-				}
-				return r
-			},
-			"/dev/vhost-net does not exist",
-		},
+		"missing": {withoutDevice, here, device + " does not exist"},
+		"busy":    {func(t *testing.T, b *bundle) { busyDevice(t, b, device) }, here, device + " is busy"},
 		"denied": {
+			func(*testing.T, *bundle) {},
 			func(b *bundle, args ...string) harness.Result {
-				return denied(b.t, 10, 238, append(append([]string{installed.Path}, b.runtime().Args...), args...)...)
+				return denied(b.t, 10, 238, b.command(args...).Args...)
 			},
-			"/dev/vhost-net is denied (operation not permitted): the device rules of the cgroup do not allow it",
+			device + " is denied (operation not permitted): the device rules of the cgroup do not allow it",
 		},
 	}
 	for name, host := range hosts {
 		t.Run(name, func(t *testing.T) {
 			b := newBundle(t, "true")
+			host.prepare(t, b)
 			r := host.run(b, "plan", "--format", "json", "--bundle", b.dir)
 			var plan struct {
 				Network struct {
@@ -116,7 +112,7 @@ func TestVHostFallback(t *testing.T) {
 			contains(t, "reason", plan.Network.Reason, host.reason)
 
 			b.profile("network {\n  vhost = \"on\"\n}")
-			r = host.run(b, "--root", b.root, "create", "--bundle", b.dir, b.id)
+			r = host.run(b, "create", "--bundle", b.dir, b.id)
 			if r.Code == 0 {
 				t.Error("create succeeds")
 			}
