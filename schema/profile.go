@@ -122,6 +122,8 @@ func (p *Profile) object(e hclsyntax.Expression) cty.Value {
 // ctyValue is the inverse of Attribute.decode.
 func ctyValue(v any) cty.Value {
 	switch v := v.(type) {
+	case bool:
+		return cty.BoolVal(v)
 	case int:
 		return cty.NumberIntVal(int64(v))
 	case string:
