@@ -30,8 +30,9 @@ func (c *compiler) qemuArguments() []string {
 	q.Flag("no-reboot")
 	q.Value("display", "none")
 	q.Properties("machine", m.Type, c.machineProperties()...)
-	q.Properties("accel", m.Accel, c.accelProperties()...)
-	q.Properties("cpu", c.cpuModel())
+	c.addAccelerator(&q)
+	model, properties := c.cpuModel()
+	q.Properties("cpu", model, properties...)
 	q.Properties("smp", "", qemu.Number("cpus", m.CPUs), qemu.Number("sockets", 1), qemu.Number("cores", m.CPUs), qemu.Number("threads", 1))
 	q.Properties("m", "", qemu.Property{Name: "size", Value: strconv.Itoa(m.MemoryMiB) + "M"})
 	q.Object(qemu.MemoryBackendMemfd{ID: "ram", Size: int64(units.Bytes(m.MemoryMiB) * units.MiB), Share: true})
@@ -65,22 +66,6 @@ func (c *compiler) machineProperties() []qemu.Property {
 		{Name: "i8042", Value: "off"},
 		{Name: "usb", Value: "off"},
 	}
-}
-
-func (c *compiler) accelProperties() []qemu.Property {
-	if c.plan.Machine.Accel != "tcg" {
-		return nil
-	}
-	return []qemu.Property{{Name: "thread", Value: "multi"}, qemu.Number("tb-size", translationMiB)}
-}
-
-// cpuModel is the host's processor under KVM, all that can be translated under
-// TCG.
-func (c *compiler) cpuModel() string {
-	if c.plan.Machine.Accel == "kvm" {
-		return "host"
-	}
-	return "max"
 }
 
 // virtiofsdArguments serves the shared directory on an inherited socket. Both
@@ -118,16 +103,10 @@ func (c *compiler) virtiofsdArguments() []string {
 	return args
 }
 
-// rustCache is a cache policy in the words of the Rust virtiofsd. Its "always"
-// has no timeout that could be set: what the host changes would stay unseen for
-// a day. "auto" forgets after a second.
+// rustCache is a cache policy in the words of the Rust virtiofsd.
 func rustCache(cache string) string {
-	switch cache {
-	case "none":
+	if cache == "none" {
 		return "never"
-	case "always":
-		return "auto"
-	default:
-		return cache
 	}
+	return cache
 }

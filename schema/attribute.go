@@ -13,6 +13,7 @@ type Type string
 
 // The types.
 const (
+	TypeBool     Type = "bool"
 	TypeInt      Type = "whole number"
 	TypeString   Type = "string"
 	TypeBytes    Type = "size"     // a string such as "512M"
@@ -34,6 +35,11 @@ type Attribute struct {
 	// attribute, and Flag that flag. The flag wins over a value that was not
 	// made from the reference.
 	Reference, Flag string
+	// Variable is the environment variable that sets the attribute for one
+	// container; without a name in the table it is RUNCVM_BLOCK_NAME. Aliases are
+	// further names of it.
+	Variable string
+	Aliases  []string
 	// Type follows from the key's Go type.
 	Type Type
 
@@ -46,7 +52,7 @@ func (a *Attribute) Path() string { return a.Block + "." + a.Name }
 
 // value lists the Go types of attributes.
 type value interface {
-	int | string | units.Bytes | time.Duration | []string
+	bool | int | string | units.Bytes | time.Duration | []string
 }
 
 // Key reads one attribute of a Profile as its Go type.
@@ -67,6 +73,8 @@ func Attributes() []*Attribute { return table }
 func attr[T value](a Attribute) Key[T] {
 	var zero T
 	switch any(zero).(type) {
+	case bool:
+		a.Type = TypeBool
 	case int:
 		a.Type = TypeInt
 	case string:
@@ -90,6 +98,9 @@ func attr[T value](a Attribute) Key[T] {
 	}
 	a.index = len(table)
 	row := &a
+	if a.Variable == "" {
+		a.Variable = variableOf(row)
+	}
 	table = append(table, row)
 	return Key[T]{row}
 }

@@ -5,6 +5,8 @@ package plan
 type Facts struct {
 	Host Host `json:"host"`
 	KVM  KVM  `json:"kvm"`
+	// VHostNet is about /dev/vhost-net, by which the host's kernel moves frames.
+	VHostNet VHostNet `json:"vhost_net"`
 	// Vsock is about /dev/vhost-vsock, by which the agent's stream goes through
 	// the host's kernel.
 	Vsock  Vsock  `json:"vsock"`
@@ -35,6 +37,16 @@ type Host struct {
 type KVM struct {
 	Usable bool   `json:"usable"`
 	Reason string `json:"reason"` // a sentence: what was measured, or why it could not be
+	// Nested says that KVM lets a guest's processor have virtualisation.
+	Nested bool `json:"nested,omitempty"`
+	// PMU says that KVM lets a guest have performance counters.
+	PMU bool `json:"pmu,omitempty"`
+}
+
+// VHostNet says whether /dev/vhost-net opens.
+type VHostNet struct {
+	Usable bool   `json:"usable"`
+	Reason string `json:"reason"` // a sentence: that it opens, or why it does not
 }
 
 // Vsock says whether a machine can have a vsock device. In a plan that is
@@ -55,7 +67,13 @@ type Tools struct {
 
 // Image is the container's image.
 type Image struct {
+	// Labels are those of the image and those given to docker run: which of them
+	// are the image's is not recorded anywhere.
 	Labels map[string]string `json:"labels,omitempty"`
+	// Env is the RUNCVM_* variables of the image's own environment, NAME=VALUE.
+	// EnvKnown says whether the image was there to look at.
+	Env      []string `json:"env,omitempty"`
+	EnvKnown bool     `json:"env_known,omitempty"`
 }
 
 // Bundle is where the container's files are on the host.

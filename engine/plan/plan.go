@@ -35,6 +35,8 @@ type Plan struct {
 
 	OCI OCI `json:"oci"`
 
+	// Patches are those that were applied, in their order.
+	Patches []Patch `json:"patches,omitempty"`
 	// Origins says where each attribute's value came from, by attribute path.
 	Origins  map[string]Origin `json:"origins"`
 	Warnings []Warning         `json:"warnings,omitempty"`
@@ -47,7 +49,8 @@ const (
 	FDConsole  = 4 // QEMU: the serial console, a connected socket
 	FDAgent    = 5 // QEMU: the agent's virtio-serial port, a connected socket; or its vhost-vsock
 	FDShare    = 6 // QEMU: vhost-user to virtiofsd, a connected socket
-	FDFirstNIC = 7 // QEMU: taps
+	FDKVM      = 7 // QEMU: /dev/kvm, when Machine.KVMDescriptor is set
+	FDFirstNIC = 8 // QEMU: of each interface its taps, then its vhost-net descriptors
 
 	FDVhostUserListen = 3 // virtiofsd: the listening vhost-user socket
 )
@@ -68,8 +71,12 @@ type Machine struct {
 	Accel string `json:"accel"` // "kvm" or "tcg"
 	// AccelReason says why, in a sentence, when Accel was chosen by "auto".
 	AccelReason string `json:"accel_reason,omitempty"`
-	CPUs        int    `json:"cpus"` // vCPUs
-	MemoryMiB   int    `json:"memory_mib"`
+	// KVMDescriptor says that QEMU gets /dev/kvm as the open descriptor FDKVM.
+	KVMDescriptor bool `json:"kvm_descriptor,omitempty"`
+	// Nested says that the guest's processor has virtualisation.
+	Nested    bool `json:"nested,omitempty"`
+	CPUs      int  `json:"cpus"` // vCPUs
+	MemoryMiB int  `json:"memory_mib"`
 	// OverheadMiB is what the memory limit of the container's cgroup grows by:
 	// QEMU, its translation buffer, virtiofsd, the supervisor.
 	OverheadMiB int `json:"overhead_mib"`
@@ -104,6 +111,13 @@ type Network struct {
 	// ReservedPorts is the local port range, both ends included, that stays
 	// with the container's own stack.
 	ReservedPorts [2]uint16 `json:"reserved_ports"`
+	// Queues is the number of pairs of queues of each interface.
+	Queues int `json:"queues,omitempty"`
+	// VHost says that the host's kernel moves the frames, by a descriptor of
+	// /dev/vhost-net for each pair of queues.
+	VHost bool `json:"vhost"`
+	// VHostReason says why, in a sentence, when VHost was chosen by "auto".
+	VHostReason string `json:"vhost_reason,omitempty"`
 }
 
 // Agent is about runcvm-guest.
@@ -173,14 +187,25 @@ type OCI struct {
 
 // Origin is where an attribute's value came from.
 type Origin struct {
-	// Kind is "builtin", "file", "label" or "flag".
+	// Kind is "builtin", "file", "label", "variable", "flag", "policy" or "patch".
 	Kind string `json:"kind"`
-	// Where is file:line:column, the label's name or the flag.
+	// Where is file:line:column, the variable's name or the flag. The file of an
+	// inline document is the label or the variable that holds it.
 	Where string `json:"where"`
 	// Value is the value as it was taken, rendered for people.
 	Value string `json:"value"`
 	// Overrode lists what lost, the nearest first.
 	Overrode []Origin `json:"overrode,omitempty"`
+}
+
+// Patch is a condition of the host or of the machine that changed values.
+type Patch struct {
+	Name     string `json:"name"`
+	Where    string `json:"where"`  // file:line:column
+	Reason   string `json:"reason"` // a sentence
+	Upstream string `json:"upstream,omitempty"`
+	// Attributes are the paths of those that it set, sorted.
+	Attributes []string `json:"attributes"`
 }
 
 // Warning is about something of the request that a VM does not honour as

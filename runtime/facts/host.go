@@ -36,13 +36,14 @@ func Gather(o Options) (plan.Facts, error) {
 	v := Probe(o.CacheDir)
 	host.TSCKHz = v.TSCKHz
 	return plan.Facts{
-		Host:    host,
-		KVM:     v.KVM,
-		Vsock:   vsock.Probe(),
-		Tools:   o.Tools,
-		Image:   o.Image,
-		Bundle:  o.Bundle,
-		Kernels: o.Kernels,
+		Host:     host,
+		KVM:      v.KVM,
+		VHostNet: probeVHostNet(vhostNetDevice),
+		Vsock:    vsock.Probe(),
+		Tools:    o.Tools,
+		Image:    o.Image,
+		Bundle:   o.Bundle,
+		Kernels:  o.Kernels,
 
 		KernelsDir: o.KernelsDir,
 	}, nil

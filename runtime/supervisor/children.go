@@ -132,9 +132,13 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 	}
 	files = append(files, s.agent.file) // plan.FDAgent
 	files = append(files, s.share)      // plan.FDShare
-	files = append(files, s.network.taps...)
+	kvm, err := s.openKVM()
+	if err != nil {
+		return err
+	}
+	files = append(files, kvm) // plan.FDKVM
+	files = append(files, s.network.files...)
 	argv := slices.Concat(s.plan.Processes["qemu"].Argv, s.agent.qemuArgs, s.network.qemuArgs)
-	var err error
 	if s.qemu, err = s.startChild(nameQEMU, argv, files); err != nil {
 		return err
 	}
@@ -144,6 +148,19 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 		s.log.Debug("QMP event", "name", e.Name, "data", string(e.Data))
 	})
 	return err
+}
+
+// openKVM opens /dev/kvm for QEMU, or returns nil where QEMU does that itself, or
+// does not use it.
+func (s *Supervisor) openKVM() (*os.File, error) {
+	if !s.plan.Machine.KVMDescriptor {
+		return nil, nil
+	}
+	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("KVM is not usable in the container: %w; let its cgroup have the device, or run in software (machine.accel = \"tcg\" in a profile)", err)
+	}
+	return f, nil
 }
 
 // readConsole keeps the console's last lines and logs all of them.

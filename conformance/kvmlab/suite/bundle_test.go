@@ -51,20 +51,7 @@ func newBundle(t *testing.T, args ...string) *bundle {
 // edit changes the bundle's config.json.
 func (b *bundle) edit(change func(config map[string]any)) {
 	b.t.Helper()
-	path := filepath.Join(b.dir, "config.json")
-	body, err := os.ReadFile(path)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	config := map[string]any{}
-	if err := json.Unmarshal(body, &config); err != nil {
-		b.t.Fatal(err)
-	}
-	change(config)
-	if body, err = json.Marshal(config); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, body, 0o644); err != nil {
+	if err := harness.EditConfig(b.dir, change); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -76,7 +63,7 @@ func (b *bundle) profile(blocks string) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		b.t.Fatal(err)
 	}
-	text := "profile \"default\" {\n  " + blocks + "\n}\n"
+	text := "profile \"default\" {\n" + blocks + "\n}\n"
 	if err := os.WriteFile(filepath.Join(dir, "default.hcl"), []byte(text), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
@@ -129,6 +116,11 @@ func (b *bundle) detach() string {
 		b.t.Fatal(err)
 	}
 	defer out.Close()
+	b.t.Cleanup(func() {
+		if said, err := os.ReadFile(out.Name()); err == nil && b.t.Failed() {
+			b.t.Logf("the container said: %s", said)
+		}
+	})
 	cmd := b.command("run", "--detach", "--bundle", b.dir, b.id)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {

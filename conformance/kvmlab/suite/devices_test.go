@@ -35,15 +35,15 @@ mount --bind "$1" /dev`, t.TempDir())
 }
 
 // busyDevice puts a device that only one may have open, and which the test
-// has, in the place of /dev/vhost-vsock, which itself is never busy.
-func busyDevice(t *testing.T, b *bundle) {
+// has, in the place of one that itself is never busy.
+func busyDevice(t *testing.T, b *bundle, path string) {
 	const single = "/dev/rtc0"
 	f, err := os.Open(single)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	inMountNamespace(b, `mount --bind "$1" `+vhostVsock, single)
+	inMountNamespace(b, `mount --bind "$1" "$2"`, single, path)
 }
 
 // deniedByCgroup has the runtime run in a cgroup that denies the device.

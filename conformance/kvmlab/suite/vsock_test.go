@@ -21,7 +21,7 @@ import (
 const vhostVsock = "/dev/vhost-vsock"
 
 // candidates are the context ids that are tried for a container, in order, as
-// docs/decisions/0015-vsock-by-descriptor.md has them.
+// docs/decisions/0017-vsock-by-descriptor.md has them.
 func candidates(id string) []uint32 {
 	list := make([]uint32, 32)
 	for n := range list {
@@ -155,7 +155,7 @@ func TestVsockFallback(t *testing.T) {
 		reason  string
 	}{
 		{"missing", withoutDevice, vhostVsock + " does not exist: the kernel module vhost_vsock is not loaded"},
-		{"busy", busyDevice, vhostVsock + " is busy (device or resource busy)."},
+		{"busy", func(t *testing.T, b *bundle) { busyDevice(t, b, vhostVsock) }, vhostVsock + " is busy (device or resource busy)."},
 		{"denied by cgroup", deniedByCgroup, vhostVsock + " is denied (operation not permitted): the cgroup"},
 		{"no context id", func(t *testing.T, b *bundle) {
 			for _, cid := range candidates(b.id) {

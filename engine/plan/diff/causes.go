@@ -58,7 +58,7 @@ var rules = []rule{
 	{"oci.mounts[/vm/rootfs].source", nil, Container, None, "where the container's root is on the host"},
 	{"oci.mounts[/vm/rootfs]", []string{"rootfs.read_only"}, Container, Recreate, "--read-only"},
 	{"oci.mounts[/run/runcvm].source", nil, Container, None, "where the container's state is on the host"},
-	{"oci.mounts[/kernel]", []string{"kernel"}, Host, Restart, "the installed kernels"},
+	{"oci.mounts[/kernel]", []string{"kernel.distribution", "kernel.version"}, Host, Restart, "the installed kernels"},
 	{"oci.mounts", []string{"guest.mounts"}, Container, Recreate, "--volume, --mount or --tmpfs"},
 	{"oci.devices", []string{"network.mode", "machine.accel"}, Host, Restart, ofProgram},
 	{"oci.device_rules", []string{"network.mode", "machine.accel"}, Host, Restart, ofProgram},
