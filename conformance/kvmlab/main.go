@@ -142,11 +142,43 @@ func run(ctx context.Context, o options) error {
 	}
 	fmt.Println("==> Running in the lab, which has KVM")
 	job := lab.Job{Env: environment("kvm", lab.ScratchDir, lab.ResultsDir), Programs: programs, Limit: o.limit}
+	start := time.Now()
 	report, err := w.runLab(ctx, o, job)
 	if err != nil {
 		return err
 	}
+	o.limit -= time.Since(start)
+	if report, err = w.repeatFailed(ctx, o, job, report); err != nil {
+		return err
+	}
 	return report.Failed()
+}
+
+// repeatFailed runs once more, in a new lab, what failed in the suite, and says
+// so: what makes the lab's kernel panic now and then also makes a machine in it
+// hang or die. A test that fails twice has failed, and so has one for which no
+// time is left.
+func (w *work) repeatFailed(ctx context.Context, o options, job lab.Job, report lab.Report) (lab.Report, error) {
+	again := job
+	again.Programs = nil
+	var places []int
+	for i, p := range job.Programs {
+		if report.Results[i].Code != 0 && p.Name == module+"/"+suitePackage {
+			again.Programs, places = append(again.Programs, p), append(places, i)
+		}
+	}
+	if len(places) == 0 || o.limit < 2*bootLimit {
+		return report, nil
+	}
+	fmt.Printf("==> %d runs of the suite failed, which the lab's emulation may have caused: once more, in a new lab\n", len(places))
+	for _, p := range again.Programs {
+		fmt.Printf("    %s\n", strings.Join(p.Argv[1:], " "))
+	}
+	second, err := w.runLab(ctx, o, again)
+	for i, r := range second.Results {
+		report.Results[places[i]] = r
+	}
+	return report, err
 }
 
 // checkOutside has the suite's test of the verdict look at this host, where it
