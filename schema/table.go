@@ -11,16 +11,19 @@ import (
 var (
 	MachineAccel = attr[string](Attribute{
 		Block: "machine", Name: "accel", Rules: "oneof=auto kvm tcg",
-		Doc: `How the guest's instructions run. "kvm" uses the processor and fails where KVM is not usable; "tcg" translates in software and runs everywhere; "auto" is "kvm" where it is usable, else "tcg" with a warning.`,
+		Aliases: []string{"RUNCVM_ACCEL"},
+		Doc:     `How the guest's instructions run. "kvm" uses the processor and fails where KVM is not usable; "tcg" translates in software and runs everywhere; "auto" is "kvm" where it is usable, else "tcg" with a warning.`,
 	})
 	MachineCPUs = attr[int](Attribute{
 		Block: "machine", Name: "cpus", Rules: "min=1,max=255",
 		Reference: "container.cpus", Flag: "--cpus",
-		Doc: "The number of vCPUs.",
+		Variable: "RUNCVM_CPUS",
+		Doc:      "The number of vCPUs.",
 	})
 	MachineMemory = attr[units.Bytes](Attribute{
 		Block: "machine", Name: "memory", Rules: "min=1048576,max=1099511627776",
 		Reference: "container.memory", Flag: "--memory",
+		Variable: "RUNCVM_MEM_SIZE", Aliases: []string{"RUNCVM_MEMORY"},
 		Doc: `The guest's RAM, as a size: "512M", "1G", "300MiB". A fraction of a mebibyte is dropped.`,
 	})
 	KernelDistribution = attr[string](Attribute{
@@ -37,10 +40,12 @@ var (
 	})
 	FirmwareType = attr[string](Attribute{
 		Block: "firmware", Name: "type", Rules: "oneof=seabios qboot",
+		Variable: "RUNCVM_BIOS", Aliases: []string{"RUNCVM_FIRMWARE"},
 		Doc: `What runs before the kernel. "qboot" starts sooner; "seabios" is the more complete one.`,
 	})
 	RootfsCache = attr[string](Attribute{
 		Block: "rootfs", Name: "cache", Rules: "oneof=auto always none",
+		Variable: "RUNCVM_VIRTIOFSD_CACHE", Aliases: []string{"RUNCVM_ROOTFS_CACHE"},
 		Doc: `What the guest keeps of the shared files. "always" keeps names and contents and asks about changes after a second; "auto" asks at each opening; "none" keeps nothing.`,
 	})
 	NetworkMode = attr[string](Attribute{

@@ -45,7 +45,13 @@ type Tools struct {
 
 // Image is the container's image.
 type Image struct {
+	// Labels are those of the image and those given to docker run: which of them
+	// are the image's is not recorded anywhere.
 	Labels map[string]string `json:"labels,omitempty"`
+	// Env is the RUNCVM_* variables of the image's own environment, NAME=VALUE.
+	// EnvKnown says whether the image was there to look at.
+	Env      []string `json:"env,omitempty"`
+	EnvKnown bool     `json:"env_known,omitempty"`
 }
 
 // Bundle is where the container's files are on the host.
