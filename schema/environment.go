@@ -31,9 +31,11 @@ func variableOf(a *Attribute) string {
 func VariableNames() []string {
 	var names []string
 	for _, a := range table {
-		names = append(append(names, a.Variable), a.Aliases...)
+		if a.Variable != "" {
+			names = append(append(names, a.Variable), a.Aliases...)
+		}
 	}
-	return append(names, VariableKernel)
+	return append(names, VariableKernel, VariableDisks)
 }
 
 // ReadVariable returns what an environment variable sets: the attribute's type
@@ -41,8 +43,11 @@ func VariableNames() []string {
 // that the variable sets nothing; others are the names of variables that the
 // caller knows itself.
 func ReadVariable(name, text string, others ...string) ([]Setting, *diag.Diagnostic) {
-	if name == VariableKernel {
+	switch name {
+	case VariableKernel:
 		return readKernel(text)
+	case VariableDisks:
+		return readDisks(text)
 	}
 	for _, a := range table {
 		if a.Variable == name || slices.Contains(a.Aliases, name) {

@@ -12,7 +12,7 @@ policy "built-in" {
     allow = [
       "machine.accel", "machine.cpus", "machine.memory",
       "kernel.distribution", "kernel.version", "kernel.append",
-      "firmware.type", "rootfs.cache", "network.mode",
+      "firmware.type", "rootfs.cache", "disk.*", "network.mode",
       "agent.boot_timeout", "agent.stop_timeout",
     ]
     deny = ["var.*"]
