@@ -19,6 +19,13 @@ func (r *resolver) inputs() []schema.Input {
 	var inputs []schema.Input
 	for _, in := range r.asked.inputs {
 		place := diag.Range{File: in.place}
+		if len(in.value) > schema.MaxVariable {
+			r.diags = append(r.diags, &diag.Diagnostic{
+				Severity: diag.Error, Summary: "Value too long", Range: &place,
+				Detail: fmt.Sprintf("%s has %d bytes; a value has at most %d.", in.asker, len(in.value), schema.MaxVariable),
+			})
+			continue
+		}
 		known := false
 		for _, v := range declared {
 			if !in.matches(v.Name) {
@@ -73,7 +80,7 @@ func unknownInput(in askedInput, declared []*schema.Variable, place diag.Range) 
 	}
 	return &diag.Diagnostic{
 		Severity: diag.Error, Summary: "Unknown variable", Range: &place,
-		Detail: fmt.Sprintf("%s gives a value for the variable %q of the profiles, which none of them declares.%s", in.asker, strings.ToLower(in.name), hint),
+		Detail: fmt.Sprintf("%s gives a value for the variable %q of the profiles, which none of them declares.%s", in.asker, clipped(strings.ToLower(in.name)), hint),
 	}
 }
 

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -43,8 +44,15 @@ func extentOf(b *hclsyntax.Block, form Form) hcl.Range {
 	}
 }
 
-// Source is the declaration's text in its file.
-func (d *Declaration) Source() string { return string(d.extent.SliceBytes(d.file.source)) }
+// Source is the declaration's text in its file, with the white space before it,
+// which means something in YAML.
+func (d *Declaration) Source() string {
+	r := d.extent
+	for r.Start.Byte > 0 && strings.IndexByte(" \t", d.file.source[r.Start.Byte-1]) >= 0 {
+		r.Start.Byte--
+	}
+	return string(r.SliceBytes(d.file.source))
+}
 
 // Check reports what is wrong with the module whatever a container's variables
 // are: values that cannot be, and expressions whose type is not the one that

@@ -159,7 +159,10 @@ func (p *parser) blockLabel(b *hclsyntax.Block) (string, bool) {
 
 // blockName is what a label of a block can be: it becomes a serial number of a
 // disk, which has 20 characters, and a part of an attribute's path.
-var blockName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,19}$`)
+var blockName = regexp.MustCompile(LabelPattern)
+
+// LabelPattern is a regular expression for the names of labelled blocks.
+const LabelPattern = `^[a-z0-9][a-z0-9_-]{0,19}$`
 
 func attributeHint(block, name string) string {
 	if s := diag.DidYouMean(name, attributesOf(block)); s != "" {

@@ -38,11 +38,18 @@ func VariableNames() []string {
 	return append(names, VariableKernel, VariableDisks)
 }
 
+// MaxVariable bounds a variable's value, in bytes: more than a kernel's command line
+// can hold.
+const MaxVariable = 4096
+
 // ReadVariable returns what an environment variable sets: the attribute's type
 // decides how its text is read. The error says which values are allowed, or
 // that the variable sets nothing; others are the names of variables that the
 // caller knows itself.
 func ReadVariable(name, text string, others ...string) ([]Setting, *diag.Diagnostic) {
+	if len(text) > MaxVariable {
+		return nil, variableError(name, "Value too long", fmt.Sprintf("The value of a variable that sets an attribute has at most %d bytes; this one has %d.", MaxVariable, len(text)))
+	}
 	switch name {
 	case VariableKernel:
 		return readKernel(text)

@@ -12,7 +12,8 @@ policy "built-in" {
     allow = [
       "machine.accel", "machine.cpus", "machine.memory",
       "kernel.distribution", "kernel.version", "kernel.append",
-      "firmware.type", "rootfs.cache", "disk.*", "network.mode",
+      "firmware.type", "rootfs.cache", "network.mode",
+      "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
       "agent.boot_timeout", "agent.stop_timeout",
     ]
     deny = ["var.*"]
