@@ -74,7 +74,7 @@ func isBelow(p, dir string) bool {
 func (c *compiler) diskPath(name string, key schema.Key[string]) string {
 	value := key.In(c.profile, name)
 	if value == "" {
-		c.diags.Errorf("Incomplete disk", "The disk %q has no %s. A disk has a source and a target: disk %q { source = \"/disks/%s\", target = \"/var/lib/%s\", size = \"5G\" }.", name, key.Name, name, name, name)
+		c.diags.Errorf("Incomplete disk", "The disk %q has no %s. A disk has a source and a target, as in source = \"/disks/%s\" and target = \"/var/lib/%s\".", name, key.Name, name, name)
 		return ""
 	}
 	if slices.Contains(strings.Split(value, "/"), "..") || strings.Contains(value, "\x00") {

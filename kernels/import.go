@@ -74,6 +74,9 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 		imported.Changed = true
 	}
 	imported.Modules = m.Modules
+	if imported.Kernel.Vsock, err = hasVsock(dst); err != nil {
+		return Imported{}, err
+	}
 	link := filepath.Join(parent, latest)
 	if now, err := os.Readlink(link); err != nil || now != src.version {
 		if err := renameio.Symlink(src.version, link); err != nil {
@@ -122,7 +125,7 @@ func (o ImportOptions) digest(s source) (string, error) {
 		}
 		_ = enc.Encode(sum)
 	}
-	_ = enc.Encode([]any{importFormat, initramfsFormat, o.Distribution, o.Package, s.version, RequiredModules, OptionalModules})
+	_ = enc.Encode([]any{importFormat, initramfsFormat, o.Distribution, o.Package, s.version, Lists})
 	err := walkFiles(s.modules, func(name string, d fs.DirEntry) error {
 		info, err := d.Info()
 		if err != nil {
@@ -159,7 +162,7 @@ func (o ImportOptions) build(ctx context.Context, s source, dst, builder string)
 		func() error { return copyModules(s.modules, modules) },
 		func() error { return o.depmod(ctx, dir, s.version) },
 		func() (err error) {
-			m.Modules, err = o.initramfs(modules, filepath.Join(dir, plan.KernelInitrd))
+			m.Modules, err = o.initramfs(modules, dir)
 			return err
 		},
 		func() (err error) {
@@ -225,19 +228,29 @@ func (o ImportOptions) depmod(ctx context.Context, base, version string) error {
 	return nil
 }
 
-func (o ImportOptions) initramfs(modules, dst string) ([]string, error) {
+// initramfs makes the initramfs in the kernel's folder and says what it is good
+// for.
+func (o ImportOptions) initramfs(modules, dir string) ([]string, error) {
 	guest, err := os.ReadFile(o.Guest)
 	if err != nil {
 		return nil, err
 	}
-	var loaded []string
-	err = create(dst, func(w io.Writer) (err error) {
-		loaded, err = BuildInitramfs(w, InitramfsOptions{
-			Guest: guest, Modules: os.DirFS(modules), Required: RequiredModules, Optional: OptionalModules,
-		})
+	var made Initramfs
+	err = create(filepath.Join(dir, plan.KernelInitrd), func(w io.Writer) (err error) {
+		made, err = BuildInitramfs(w, InitramfsOptions{Guest: guest, Modules: os.DirFS(modules), Lists: Lists})
 		return err
 	})
-	return loaded, err
+	if err != nil {
+		return nil, err
+	}
+	transports := plan.TransportSerial + "\n"
+	if made.Vsock {
+		transports += plan.TransportVsock + "\n"
+	}
+	return made.Modules, create(filepath.Join(dir, plan.KernelTransports), func(w io.Writer) error {
+		_, err := io.WriteString(w, transports)
+		return err
+	})
 }
 
 func digests(dir string) (map[string]string, error) {

@@ -13,7 +13,7 @@ import (
 
 // initramfsFormat changes when the builder makes something else of the same
 // inputs.
-const initramfsFormat = "1"
+const initramfsFormat = "2"
 
 // maxModule bounds a decompressed module in bytes: an image may bring its own.
 const maxModule = 64 << 20
@@ -21,8 +21,7 @@ const maxModule = 64 << 20
 // Paths within the initramfs.
 const (
 	initPath    = "init"
-	modulesPath = "modules"
-	loadList    = "modules/load" // file names within modulesPath, one a line, in load order
+	modulesPath = "modules" // modules, and lists of their file names, one a line
 )
 
 // InitramfsOptions are the inputs of an initramfs.
@@ -33,17 +32,22 @@ type InitramfsOptions struct {
 	// kernel that is not trusted is given as the file system of an os.Root. It
 	// is nil for a kernel with everything built in.
 	Modules fs.FS
-	// Required and Optional are names of modules. Only the first must exist.
-	Required, Optional []string
+	// Lists name the modules that are taken. One that an earlier list has is not
+	// in a later one.
+	Lists []ModuleList
 }
 
-// BuildInitramfs writes an uncompressed initramfs (cpio, "newc") to w and
-// returns the names of its modules in load order. The same inputs give the
-// same bytes. A required module that the kernel does not have gives a
-// MissingModuleError.
-func BuildInitramfs(w io.Writer, o InitramfsOptions) ([]string, error) {
+// Initramfs is what BuildInitramfs has written.
+type Initramfs struct {
+	Modules []string // file names, in the order of the lists
+	Vsock   bool     // a vsock device works: its driver is there, or built in
+}
+
+// BuildInitramfs writes an uncompressed initramfs (cpio, "newc") to w. The same
+// inputs give the same bytes. A required module that the kernel does not have
+// gives a MissingModuleError.
+func BuildInitramfs(w io.Writer, o InitramfsOptions) (Initramfs, error) {
 	a := archive{w: cpio.Newc.Writer(w)}
-	var loaded []string
 	for _, dir := range []string{"dev", "etc", modulesPath, "proc", "run", "share", "sys", "tmp"} {
 		a.add(cpio.Directory(dir, 0o755))
 	}
@@ -51,27 +55,44 @@ func BuildInitramfs(w io.Writer, o InitramfsOptions) ([]string, error) {
 	a.add(cpio.CharDev("dev/console", 0o600, 5, 1))
 	a.add(cpio.CharDev("dev/null", 0o666, 1, 3))
 	a.add(cpio.StaticRecord(o.Guest, cpio.Info{Name: initPath, Mode: cpio.S_IFREG | 0o755}))
-	if o.Modules != nil {
-		index, err := readModuleIndex(o.Modules)
+	made, err := a.addModules(o)
+	if err != nil {
+		return Initramfs{}, err
+	}
+	return made, a.close()
+}
+
+// addModules adds the modules of the lists, each list behind its modules.
+func (a *archive) addModules(o InitramfsOptions) (Initramfs, error) {
+	if o.Modules == nil {
+		return Initramfs{}, nil
+	}
+	var made Initramfs
+	index, err := readModuleIndex(o.Modules)
+	if err != nil {
+		return made, err
+	}
+	seen := map[string]bool{}
+	for _, list := range o.Lists {
+		order, err := index.loadOrder(list, seen)
 		if err != nil {
-			return nil, err
+			return made, err
 		}
-		order, err := index.loadOrder(o.Required, o.Optional)
-		if err != nil {
-			return nil, err
-		}
+		var names []string
 		for _, file := range order {
 			content, err := readModule(o.Modules, file)
 			if err != nil {
-				return nil, fmt.Errorf("module %s: %w", file, err)
+				return made, fmt.Errorf("module %s: %w", file, err)
 			}
 			name := moduleName(file) + ".ko"
-			loaded = append(loaded, name)
+			names = append(names, name)
 			a.add(cpio.StaticFile(path.Join(modulesPath, name), string(content), 0o644))
 		}
+		a.add(cpio.StaticFile(path.Join(modulesPath, list.Name), lines(names), 0o644))
+		made.Modules = append(made.Modules, names...)
 	}
-	a.add(cpio.StaticFile(loadList, lines(loaded), 0o644))
-	return loaded, a.close()
+	made.Vsock = index.has(vsockDriver)
+	return made, nil
 }
 
 // archive writes records with inode numbers of its own and no times.

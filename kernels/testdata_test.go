@@ -114,16 +114,20 @@ kernel/v/virtio_console.ko: kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko kernel
 kernel/net/virtio_net.ko.zst: kernel/net/net_failover.ko kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
 kernel/net/net_failover.ko:
 kernel/net/unrelated.ko:
+kernel/net/vmw_vsock_virtio_transport.ko: kernel/net/vsock.ko kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
+kernel/net/vsock.ko:
 `),
-		"kernel/v/virtio.ko.gz":               compressGzip(t, fakeELF("virtio")),
-		"kernel/v/virtio_ring.ko":             fakeELF("virtio_ring"),
-		"kernel/v/virtio-pci.ko.xz":           compressXZ(t, fakeELF("virtio_pci")),
-		"kernel/v/virtio_pci_modern_dev.ko":   fakeELF("virtio_pci_modern_dev"),
-		"kernel/v/virtio_console.ko":          fakeELF("virtio_console"),
-		"kernel/net/virtio_net.ko.zst":        compressZstd(t, fakeELF("virtio_net")),
-		"kernel/net/net_failover.ko":          fakeELF("net_failover"),
-		"kernel/net/unrelated.ko":             fakeELF("unrelated"),
-		"kernel/net/not-in-modules-dep-yet.o": nil,
+		"kernel/v/virtio.ko.gz":                    compressGzip(t, fakeELF("virtio")),
+		"kernel/v/virtio_ring.ko":                  fakeELF("virtio_ring"),
+		"kernel/v/virtio-pci.ko.xz":                compressXZ(t, fakeELF("virtio_pci")),
+		"kernel/v/virtio_pci_modern_dev.ko":        fakeELF("virtio_pci_modern_dev"),
+		"kernel/v/virtio_console.ko":               fakeELF("virtio_console"),
+		"kernel/net/virtio_net.ko.zst":             compressZstd(t, fakeELF("virtio_net")),
+		"kernel/net/net_failover.ko":               fakeELF("net_failover"),
+		"kernel/net/unrelated.ko":                  fakeELF("unrelated"),
+		"kernel/net/vsock.ko":                      fakeELF("vsock"),
+		"kernel/net/vmw_vsock_virtio_transport.ko": fakeELF("vmw_vsock_virtio_transport"),
+		"kernel/net/not-in-modules-dep-yet.o":      nil,
 	}
 }
 

@@ -130,6 +130,8 @@ func (a *Attribute) admits(v cty.Value) *mistake {
 			return nil
 		}
 		return a.wrongType(v, `Write it in brackets, as in ["a", "b"].`)
+	case a.Type == TypeBool:
+		want = cty.Bool
 	case a.Type == TypeInt:
 		want = cty.Number
 	}
@@ -178,6 +180,8 @@ func unknownProfile() cty.Value {
 // ctyType is the type that an attribute's value has in expressions.
 func (a *Attribute) ctyType() cty.Type {
 	switch a.Type {
+	case TypeBool:
+		return cty.Bool
 	case TypeInt:
 		return cty.Number
 	case TypeStrings:

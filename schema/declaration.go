@@ -124,6 +124,9 @@ func (p *parser) parseBlock(into *body, outer string, b *hclsyntax.Block) {
 		return
 	}
 	p.noBlocks(b, attributesOf(b.Type))
+	if label != "" && len(b.Body.Attributes) == 0 {
+		p.errorf(b.LabelRanges[0], "Empty block", "The %s block %q sets nothing. Its attributes are %s.", b.Type, label, diag.List(attributesOf(b.Type)))
+	}
 	for _, a := range sorted(b.Body.Attributes) {
 		row := find(b.Type, a.Name)
 		if row == nil {

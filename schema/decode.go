@@ -25,6 +25,8 @@ func (a *Attribute) decode(v cty.Value) (any, *mistake) {
 	var out any
 	var m *mistake
 	switch a.Type {
+	case TypeBool:
+		out, m = a.decodeBool(v)
 	case TypeInt:
 		out, m = a.decodeInt(v)
 	case TypeString:
@@ -74,6 +76,13 @@ func (a *Attribute) wrongType(got cty.Value, mend string) *mistake {
 		"Wrong type of value",
 		fmt.Sprintf("%s is a %s, not a %s. %s", a.Path(), a.Type, got.Type().FriendlyName(), mend),
 	}
+}
+
+func (a *Attribute) decodeBool(v cty.Value) (any, *mistake) {
+	if v.Type() != cty.Bool {
+		return nil, a.wrongType(v, "Write true or false, without quotes.")
+	}
+	return v.True(), nil
 }
 
 func (a *Attribute) decodeInt(v cty.Value) (any, *mistake) {
@@ -216,6 +225,8 @@ func limitOf(param string, t Type) any {
 // render writes a value as a profile would.
 func (a *Attribute) render(v any) string {
 	switch v := v.(type) {
+	case bool:
+		return strconv.FormatBool(v)
 	case int:
 		return strconv.Itoa(v)
 	case units.Bytes:

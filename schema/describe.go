@@ -250,7 +250,7 @@ func typeName(t cty.Type) string { return t.FriendlyName() }
 // strings, as profiles write them.
 func (a *Attribute) Plain(value any) any {
 	switch value.(type) {
-	case int, string, []string:
+	case bool, int, string, []string:
 		return value
 	default:
 		return a.render(value)

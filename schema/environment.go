@@ -108,6 +108,11 @@ func (a *Attribute) readText(name, text string) (Setting, *diag.Diagnostic) {
 func (a *Attribute) parseText(text string) (any, *mistake) {
 	v := cty.StringVal(text)
 	switch a.Type {
+	case TypeBool:
+		if text != "true" && text != "false" {
+			return nil, &mistake{"Wrong type of value", fmt.Sprintf("%s is true or false; %q is neither.", a.Path(), text)}
+		}
+		v = cty.BoolVal(text == "true")
 	case TypeInt:
 		n, err := cty.ParseNumberVal(text)
 		if err != nil || tooLong(n) {

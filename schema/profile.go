@@ -26,9 +26,9 @@ type Profile struct {
 	// Warnings say where it is not what was asked for.
 	Warnings []plan.Warning
 
-	entries []entry                // by the row's index
+	entries []entry               // by the row's index
 	named   map[*Attribute]*entry // of labelled blocks
-	base    []any                  // what a null gives back, by the row's index
+	base    []any                 // what a null gives back, by the row's index
 }
 
 // entry is an attribute's value, nil when it is not set.
@@ -192,6 +192,8 @@ func (p *Profile) object(e hclsyntax.Expression) cty.Value {
 // ctyValue is the inverse of Attribute.decode.
 func ctyValue(v any) cty.Value {
 	switch v := v.(type) {
+	case bool:
+		return cty.BoolVal(v)
 	case int:
 		return cty.NumberIntVal(int64(v))
 	case string:

@@ -26,6 +26,30 @@ var (
 		Variable: "RUNCVM_MEM_SIZE", Aliases: []string{"RUNCVM_MEMORY"},
 		Doc: `The guest's RAM, as a size: "512M", "1G", "300MiB". A fraction of a mebibyte is dropped.`,
 	})
+	MachineNested = attr[bool](Attribute{
+		Block: "machine", Name: "nested",
+		Doc: `Whether the guest's processor has virtualisation of its own (Intel's VMX, AMD's SVM), so that the guest can run virtual machines.`,
+	})
+	KVMKernelIRQChip = attr[string](Attribute{
+		Block: "kvm", Name: "kernel_irqchip", Rules: "oneof=on split",
+		Doc: `Who emulates the interrupt controllers. "on": the host's kernel; "split": the kernel those of the processors (local APIC), QEMU the others (IOAPIC, PIC) and the timer (PIT), so that the guest reaches less of the host's kernel. Of no effect without KVM.`,
+	})
+	KVMLostTickPolicy = attr[string](Attribute{
+		Block: "kvm", Name: "lost_tick_policy", Rules: "oneof=delay discard",
+		Doc: `What becomes of timer ticks (kvm-pit) that came while a vCPU did not run. "delay" delivers them late, at the normal rate, so that a guest that counts ticks falls behind; "discard" drops them. Of no effect without KVM, or with another kernel_irqchip than "on".`,
+	})
+	KVMHaltPoll = attr[string](Attribute{
+		Block: "kvm", Name: "halt_poll", Rules: "oneof=host guest",
+		Doc: `Who waits actively for a moment when a vCPU has nothing to do, which makes answers come sooner and takes processor time. "host": its KVM, as the host's kvm.halt_poll_ns says; "guest": the guest's kernel, by its driver haltpoll, without leaving the machine. Of no effect without KVM.`,
+	})
+	KVMHintDedicated = attr[bool](Attribute{
+		Block: "kvm", Name: "hint_dedicated",
+		Doc: `Tells the guest that each vCPU has a host's CPU to itself: its locks then spin, and it polls as with halt_poll = "guest". Harmful when the host's CPUs are shared. Of no effect without KVM.`,
+	})
+	KVMPMU = attr[bool](Attribute{
+		Block: "kvm", Name: "pmu",
+		Doc: `Whether the guest has the processor's performance counters, for tools such as perf. Of no effect without KVM.`,
+	})
 	KernelDistribution = attr[string](Attribute{
 		Block: "kernel", Name: "distribution", Rules: "required,excludesall=/ ",
 		Doc: `The distribution whose kernel boots: the name of a folder of the installed kernels, such as "debian".`,
@@ -83,6 +107,18 @@ var (
 	NetworkMode = attr[string](Attribute{
 		Block: "network", Name: "mode", Rules: "oneof=auto none",
 		Doc: `"auto" gives the machine the container's own interfaces, with their addresses; "none" gives it the loopback only.`,
+	})
+	NetworkVHost = attr[string](Attribute{
+		Block: "network", Name: "vhost", Rules: "oneof=auto on off",
+		Doc: `Whether the host's kernel moves the machine's frames (vhost-net) instead of QEMU. "on" fails where /dev/vhost-net is not usable; "auto" is "on" where it is usable and pays, which is under KVM, and the plan has the reason.`,
+	})
+	NetworkQueues = attr[int](Attribute{
+		Block: "network", Name: "queues", Rules: "min=0,max=64",
+		Doc: `Pairs of queues of each interface, which that many vCPUs can use at the same time. 0 is one for each vCPU, 8 at most.`,
+	})
+	AgentTransport = attr[string](Attribute{
+		Block: "agent", Name: "transport", Rules: "oneof=auto vsock virtio-serial",
+		Doc: `What carries the streams between the machine and the host. "vsock" goes through the host's kernel (vhost-vsock), which is faster, and fails where /dev/vhost-vsock is not usable; "virtio-serial" goes through QEMU and needs nothing of the host; "auto" is "vsock" where that is usable, and the plan has the reason.`,
 	})
 	AgentBootTimeout = attr[time.Duration](Attribute{
 		Block: "agent", Name: "boot_timeout", Rules: "min=1s,max=1h",

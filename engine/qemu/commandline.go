@@ -19,6 +19,9 @@ type CommandLine struct {
 // Args returns the arguments without the program's name.
 func (c *CommandLine) Args() []string { return c.args }
 
+// Append adds the arguments of another command line.
+func (c *CommandLine) Append(args []string) { c.args = append(c.args, args...) }
+
 // Flag adds an option without a value: -nodefaults.
 func (c *CommandLine) Flag(name string) { c.args = append(c.args, "-"+name) }
 

@@ -12,11 +12,15 @@ policy "built-in" {
     allow = [
       "machine.accel", "machine.cpus", "machine.memory",
       "kernel.distribution", "kernel.version", "kernel.append",
-      "firmware.type", "rootfs.cache", "network.mode",
+      "firmware.type", "rootfs.cache", "network.mode", "network.queues",
       "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
       "agent.boot_timeout", "agent.stop_timeout",
     ]
-    deny = ["var.*"]
+    # These give the guest more of the host's kernel, or take its processors.
+    deny = [
+      "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
+      "network.vhost", "agent.transport", "var.*",
+    ]
   }
 
   # Who may run a container on this host may mount its root directory as well.

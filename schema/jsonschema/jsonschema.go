@@ -151,6 +151,8 @@ func tableBlock(block string) Object {
 // value describes an attribute's value where it is no expression.
 func value(a *schema.Attribute) Object {
 	switch a.Type {
+	case schema.TypeBool:
+		return Object{"type": "boolean"}
 	case schema.TypeInt:
 		o := Object{"type": "integer"}
 		for _, r := range a.RuleList() {
