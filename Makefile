@@ -72,7 +72,7 @@ bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, bo
 	@go run ./conformance/kvmlab -bench -timeout 40m
 
 soak: setup rootfs install ## a hundred containers in a row and ten at once leave nothing behind
-	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^TestSoak$$' ./conformance
+	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^(TestSoak|TestDiskSurvivesDeaths)$$' ./conformance
 
 docs: ## docs/reference and docs/man, from the tables and the commands
 	go test ./cmd/runcvm ./profiles/reference -run 'Current$$' -update

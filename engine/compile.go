@@ -37,6 +37,7 @@ func Compile(profile *schema.Profile, spec *specs.Spec, facts *plan.Facts) (*pla
 	c.compileNetwork()
 	c.compileAgent()
 	c.compileMounts()
+	c.compileDisks()
 	c.compileDevices()
 	c.compileResources()
 	c.compileContainer()

@@ -52,6 +52,7 @@ func (c *compiler) qemuArguments() []string {
 	}
 	q.Socket("share", plan.FDShare)
 	q.Device(qemu.VhostUserFSPCI{ID: "sharefs", Chardev: "share", Tag: shareTag, QueueSize: 1024})
+	c.diskArguments(&q)
 	return q.Args()
 }
 

@@ -31,9 +31,11 @@ func variableOf(a *Attribute) string {
 func VariableNames() []string {
 	var names []string
 	for _, a := range table {
-		names = append(append(names, a.Variable), a.Aliases...)
+		if a.Variable != "" {
+			names = append(append(names, a.Variable), a.Aliases...)
+		}
 	}
-	return append(names, VariableKernel)
+	return append(names, VariableKernel, VariableDisks)
 }
 
 // MaxVariable bounds a variable's value, in bytes: more than a kernel's command line
@@ -48,8 +50,11 @@ func ReadVariable(name, text string, others ...string) ([]Setting, *diag.Diagnos
 	if len(text) > MaxVariable {
 		return nil, variableError(name, "Value too long", fmt.Sprintf("The value of a variable that sets an attribute has at most %d bytes; this one has %d.", MaxVariable, len(text)))
 	}
-	if name == VariableKernel {
+	switch name {
+	case VariableKernel:
 		return readKernel(text)
+	case VariableDisks:
+		return readDisks(text)
 	}
 	for _, a := range table {
 		if a.Variable == name || slices.Contains(a.Aliases, name) {

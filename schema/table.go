@@ -72,6 +72,38 @@ var (
 		Variable: "RUNCVM_VIRTIOFSD_CACHE", Aliases: []string{"RUNCVM_ROOTFS_CACHE"},
 		Doc: `What the guest keeps of the shared files. "always" keeps names and contents and asks about changes after a second; "auto" asks at each opening; "none" keeps nothing.`,
 	})
+	DiskSource = attr[string](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "source", Rules: "required,startswith=/,max=4096",
+		Doc: `The file that holds the disk, as an absolute path in the container: in a volume, where it outlives the container, or in the container's own root. It is made when it is not there. What is mounted at /disks or below it is not seen by the guest, so that it is a good place for volumes with disks.`,
+	})
+	DiskTarget = attr[string](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "target", Rules: "required,startswith=/,max=4096",
+		Doc: `Where the guest mounts the disk, an absolute path. A new disk begins with what the image has there.`,
+	})
+	DiskFS = attr[string](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "fs", Rules: "oneof=ext2 ext3 ext4", Preset: "ext4",
+		Doc: `The file system of the disk, which a new one is formatted with.`,
+	})
+	DiskSize = attr[units.Bytes](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "size", Rules: "min=1048576,max=17592186044416",
+		Doc: `The size of a disk that has to be made: its file is sparse, and takes what is written to it. A disk that is there keeps its size; without this attribute it has to be there.`,
+	})
+	DiskCache = attr[string](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "cache", Rules: "oneof=writeback none writethrough directsync unsafe", Preset: "writeback",
+		Doc: `How the host caches the disk's file, in QEMU's words. "writeback" keeps what the guest has flushed; "none" and "directsync" pass the host's page cache by, where the file system can; "unsafe" ignores the guest's flushes.`,
+	})
+	DiskAIO = attr[string](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "aio", Rules: "oneof=threads native", Preset: "threads",
+		Doc: `How QEMU does the disk's I/O: with a pool of threads, or with Linux's native asynchronous I/O, which needs the cache "none" or "directsync".`,
+	})
+	DiskDiscard = attr[string](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "discard", Rules: "oneof=unmap ignore", Preset: "unmap",
+		Doc: `What becomes of blocks that the guest discards, as fstrim(8) does: "unmap" gives them back to the host.`,
+	})
+	DiskQueues = attr[int](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "queues", Rules: "min=1,max=64",
+		Doc: `The number of the disk's virtqueues; one for each vCPU when it is not set.`,
+	})
 	NetworkMode = attr[string](Attribute{
 		Block: "network", Name: "mode", Rules: "oneof=auto none",
 		Doc: `"auto" gives the machine the container's own interfaces, with their addresses; "none" gives it the loopback only.`,

@@ -24,6 +24,7 @@ type Plan struct {
 	Kernel   Kernel   `json:"kernel"`
 	Firmware Firmware `json:"firmware"`
 	Rootfs   Rootfs   `json:"rootfs"`
+	Disks    []Disk   `json:"disks,omitempty"` // in the order of their names
 	Network  Network  `json:"network"`
 	Agent    Agent    `json:"agent"`
 	Guest    Guest    `json:"guest"`
@@ -43,14 +44,16 @@ type Plan struct {
 }
 
 // Descriptors that QEMU and virtiofsd inherit. Network interfaces use the
-// numbers from FDFirstNIC on.
+// numbers behind those of the disks.
 const (
-	FDQMP      = 3 // QEMU: the QMP monitor, a connected socket
-	FDConsole  = 4 // QEMU: the serial console, a connected socket
-	FDAgent    = 5 // QEMU: the agent's virtio-serial port, a connected socket; or its vhost-vsock
-	FDShare    = 6 // QEMU: vhost-user to virtiofsd, a connected socket
-	FDKVM      = 7 // QEMU: /dev/kvm, when Machine.KVMDescriptor is set
-	FDFirstNIC = 8 // QEMU: of each interface its taps, then its vhost-net descriptors
+	FDQMP     = 3 // QEMU: the QMP monitor, a connected socket
+	FDConsole = 4 // QEMU: the serial console, a connected socket
+	FDAgent   = 5 // QEMU: the agent's virtio-serial port, a connected socket; or its vhost-vsock
+	FDShare   = 6 // QEMU: vhost-user to virtiofsd, a connected socket
+	FDKVM     = 7 // QEMU: /dev/kvm, when Machine.KVMDescriptor is set
+	// FDFirstDisk is QEMU's first disk; the others follow, then of each interface its
+	// taps and its vhost-net descriptors.
+	FDFirstDisk = 8
 
 	FDVhostUserListen = 3 // virtiofsd: the listening vhost-user socket
 )
@@ -103,6 +106,22 @@ type Rootfs struct {
 	Cache    string `json:"cache"` // "auto", "always" or "none"
 	HostPath string `json:"host_path"`
 	ReadOnly bool   `json:"read_only,omitempty"`
+}
+
+// Disk is a file that is a disk of the VM. Paths are those in the container.
+type Disk struct {
+	Name string `json:"name"` // also its serial number
+	// Source is the path that the profile has. Root and Path are the same place:
+	// links in Path are followed within Root.
+	Source string `json:"source"`
+	Root   string `json:"root"`
+	Path   string `json:"path"`
+	// SizeBytes is that of a file that has to be made; 0 when it must be there.
+	SizeBytes int64  `json:"size_bytes,omitempty"`
+	FS        string `json:"fs"`
+	// Target is where the guest mounts it in the image's root. What the image has
+	// there fills a new one.
+	Target string `json:"target"`
 }
 
 // Network is how the container's interfaces reach the guest.

@@ -84,6 +84,9 @@ type Mount struct {
 // TypeVolume is the Mount type of an entry of VolumesDir.
 const TypeVolume = "volume"
 
+// DiskSource begins the Source of a mount of a disk, before its serial number.
+const DiskSource = "disk:"
+
 // Device is a device node.
 type Device = specs.LinuxDevice
 

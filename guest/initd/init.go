@@ -59,8 +59,11 @@ func run(times *timeline) error {
 	// A module that fails is the boot's failure, told over the session when its
 	// own driver is there.
 	modulesErr := loadModules(modulesDir, modulesList)
-	link := findTransport("/sys/bus/virtio/devices")
+	link := findTransport(virtioBus)
 	modulesErr = errors.Join(modulesErr, loadModules(modulesDir, link.modules))
+	if hasDevice(virtioBus, virtioBlock) {
+		modulesErr = errors.Join(modulesErr, loadModules(modulesDir, diskModules))
+	}
 	times.mark(api.MilestoneModules)
 
 	boot := &boot{agent: a, times: times}

@@ -13,6 +13,7 @@ policy "built-in" {
       "machine.accel", "machine.cpus", "machine.memory",
       "kernel.distribution", "kernel.version", "kernel.append",
       "firmware.type", "rootfs.cache", "network.mode", "network.queues",
+      "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
       "agent.boot_timeout", "agent.stop_timeout",
     ]
     # These give the guest more of the host's kernel, or take its processors.

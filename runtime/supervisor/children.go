@@ -136,7 +136,8 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files = append(files, kvm) // plan.FDKVM
+	files = append(files, kvm)        // plan.FDKVM
+	files = append(files, s.disks...) // plan.FDFirstDisk
 	files = append(files, s.network.files...)
 	argv := slices.Concat(s.plan.Processes["qemu"].Argv, s.agent.qemuArgs, s.network.qemuArgs)
 	if s.qemu, err = s.startChild(nameQEMU, argv, files); err != nil {

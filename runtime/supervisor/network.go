@@ -17,7 +17,7 @@ import (
 type network struct {
 	interfaces []api.Interface
 	routes     []api.Route
-	files      []*os.File // from plan.FDFirstNIC on; QEMU gets them
+	files      []*os.File // behind the disks; QEMU gets them
 	qemuArgs   []string
 	dnsRelay   bool
 }
@@ -56,7 +56,7 @@ func (s *Supervisor) attach(i int, iface api.Interface) error {
 	}
 	nic := qemu.NIC{
 		Index: i, MAC: iface.MAC, MTU: iface.MTU,
-		Queues: p.Queues, VHost: p.VHost, FirstFD: plan.FDFirstNIC + len(n.files),
+		Queues: p.Queues, VHost: p.VHost, FirstFD: plan.FDFirstDisk + len(s.plan.Disks) + len(n.files),
 	}
 	n.files = append(n.files, tap.Queues...)
 	if p.VHost {

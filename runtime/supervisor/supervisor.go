@@ -46,8 +46,9 @@ type Supervisor struct {
 	qmp      *vmm.QMP
 	console  *vmm.Tail
 	agent    agentLink
-	guest    *guest   // valid once the agent is connected
-	share    *os.File // QEMU's connection to virtiofsd, until QEMU has it
+	guest    *guest     // valid once the agent is connected
+	share    *os.File   // QEMU's connection to virtiofsd, until QEMU has it
+	disks    []*os.File // until QEMU has them
 	network  network
 	dns      vmnet.DNSRelay
 
@@ -118,6 +119,7 @@ func (s *Supervisor) run(ctx context.Context) (int, error) {
 		s.openAgent,
 		s.listenControl,
 		s.startVirtiofsd,
+		s.openDisks,
 		s.attachNetwork,
 		s.startQEMU,
 		s.bootGuest,

@@ -203,3 +203,17 @@ locals {
   size = hosts.memory # ERROR: Unknown variable | Did you mean "host"?
   block {} # ERROR(HCL): Unsupported block | A locals block has no blocks of its own.
 }
+
+profile "labelled" {
+  disk { # ERROR(HCL): Block without a name | each with a name of its own
+    size = "1G"
+  }
+  disk "Upper" {} # ERROR: Invalid name | small letters
+  disk "empty" {} # ERROR: Empty block | Its attributes are
+  disk "data" {
+    size = "1G"
+    fs   = "zfs" # ERROR: Value not allowed | "ext2", "ext3" or "ext4"
+    file = "/x" # ERROR: Unsupported attribute
+  }
+  disk "data" {} # ERROR(HCL): Duplicate block | A profile has each block once # ERROR(HCL): Empty block | sets nothing
+}
