@@ -41,8 +41,9 @@ func TestBuildInitramfs(t *testing.T) {
 		"load":               {"virtio_ring.ko", "virtio.ko", "virtio_pci_modern_dev.ko", "virtio_pci.ko", "net_failover.ko", "virtio_net.ko"},
 		"load.virtio-serial": {"virtio_console.ko"},
 		"load.vsock":         {"vsock.ko", "vmw_vsock_virtio_transport.ko"},
+		"load.disk":          {"virtio_blk.ko"},
 	}
-	want := slices.Concat(lists["load"], lists["load.virtio-serial"], lists["load.vsock"])
+	want := slices.Concat(lists["load"], lists["load.virtio-serial"], lists["load.vsock"], lists["load.disk"])
 	if d := cmp.Diff(Initramfs{Modules: want, Vsock: true}, made); d != "" {
 		t.Errorf("made (-want +got):\n%s", d)
 	}

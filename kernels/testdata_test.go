@@ -116,6 +116,7 @@ kernel/net/net_failover.ko:
 kernel/net/unrelated.ko:
 kernel/net/vmw_vsock_virtio_transport.ko: kernel/net/vsock.ko kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
 kernel/net/vsock.ko:
+kernel/v/virtio_blk.ko: kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
 `),
 		"kernel/v/virtio.ko.gz":                    compressGzip(t, fakeELF("virtio")),
 		"kernel/v/virtio_ring.ko":                  fakeELF("virtio_ring"),
@@ -126,6 +127,7 @@ kernel/net/vsock.ko:
 		"kernel/net/net_failover.ko":               fakeELF("net_failover"),
 		"kernel/net/unrelated.ko":                  fakeELF("unrelated"),
 		"kernel/net/vsock.ko":                      fakeELF("vsock"),
+		"kernel/v/virtio_blk.ko":                   fakeELF("virtio_blk"),
 		"kernel/net/vmw_vsock_virtio_transport.ko": fakeELF("vmw_vsock_virtio_transport"),
 		"kernel/net/not-in-modules-dep-yet.o":      nil,
 	}
