@@ -310,3 +310,28 @@ func TestTruthOfAVariable(t *testing.T) {
 		}
 	}
 }
+
+// TestRequiredDisk wants no warning of what a required profile adds to what
+// nobody has set.
+func TestRequiredDisk(t *testing.T) {
+	disk := func(name, size string) string {
+		return "profile \"" + name + "\" {\n disk \"data\" {\n source = \"/d\"\n target = \"/t\"\n size = \"" + size + "\"\n }\n}\n"
+	}
+	set, diags := LoadFS(files(map[string]string{"p.hcl": "policy \"p\" {\n required_profiles = [\"must\"]\n}\n" + disk("must", "1G") + disk("web", "2G")}), HostDir)
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"": "", "web": "disk.data.size is 2GiB by "} {
+		p, diags := Resolve(set, asks(name), schema.Variables{})
+		if err := diags.Err(); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, w := range p.Warnings {
+			got += w.Detail
+		}
+		if !strings.HasPrefix(got, want) || (got == "") != (want == "") || strings.Count(got, "requires") > 1 {
+			t.Errorf("%q: %s\nwant %s", name, got, want)
+		}
+	}
+}
