@@ -11,6 +11,7 @@ import (
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/engine/qemu"
 	"github.com/runcvm/runcvm/schema"
+	"github.com/runcvm/runcvm/schema/units"
 )
 
 // disksDir is where volumes that hold disks are mounted: the guest does not see
@@ -44,7 +45,7 @@ func (c *compiler) disk(name string) (plan.Disk, bool) {
 	d := plan.Disk{
 		Name:      name,
 		FS:        schema.DiskFS.In(c.profile, name),
-		SizeBytes: int64(schema.DiskSize.In(c.profile, name)),
+		SizeBytes: wholeBlocks(schema.DiskSize.In(c.profile, name)),
 	}
 	d.Source = c.diskPath(name, schema.DiskSource)
 	d.Target = c.diskPath(name, schema.DiskTarget)
@@ -60,6 +61,16 @@ func (c *compiler) disk(name string) (plan.Disk, bool) {
 	}
 	c.placeDisk(&d)
 	return d, len(c.diags) == before
+}
+
+// diskBlock is what a disk's size is made a multiple of, in bytes: the largest
+// sector of a disk, which is ext4's usual block too.
+const diskBlock = 4096
+
+// wholeBlocks rounds a size up: an expression such as size(bytes(host.memory) / 3)
+// gives any number, and a file that ends within a sector is no disk.
+func wholeBlocks(size units.Bytes) int64 {
+	return (int64(size) + diskBlock - 1) / diskBlock * diskBlock
 }
 
 // systemDirs are where the guest's kernel has file systems of its own.
