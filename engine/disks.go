@@ -119,6 +119,11 @@ func (c *compiler) placeDisk(d *plan.Disk) {
 		}
 	}
 	switch {
+	case d.Source == "/":
+		c.diags.Errorf("Impossible disk source", "The source of the disk %q is /, which is a folder. It is the file that holds the disk, as in source = \"/disks/%s\".%s", d.Name, d.Name, blame)
+	case d.Root == plan.RootMount && isBelow(d.Source, d.Target):
+		// A new disk is filled with what the image has at its target: itself.
+		c.diags.Errorf("Disk within itself", "The source of the disk %q, %s, lies in its target, %s: the disk would be filled with itself, and hide its own file. Choose another place, such as source = \"/disks/%s\".%s", d.Name, d.Source, d.Target, d.Name, blame)
 	case holder != nil && isKernelType(*holder):
 		c.diags.Errorf("Impossible disk source", "The source of the disk %q, %s, lies in the %s at %s, which the guest's kernel makes: there is no file on the host. Choose a place in a volume or in the image.%s", d.Name, d.Source, holder.Type, longest, blame)
 	case holder != nil && slices.Contains(holder.Options, "ro"):
