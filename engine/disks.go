@@ -190,7 +190,7 @@ func (c *compiler) diskArguments(q *qemu.CommandLine) {
 	for i, d := range c.plan.Disks {
 		queues := schema.DiskQueues.In(c.profile, d.Name)
 		if queues == 0 {
-			queues = min(c.plan.Machine.CPUs, 16)
+			queues = max(1, c.profile.Most(schema.DiskQueues.Attribute, min(c.plan.Machine.CPUs, 16)))
 		}
 		q.Disk(qemu.Disk{
 			Name: d.Name, FD: plan.FDFirstDisk + i, Set: i,

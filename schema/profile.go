@@ -4,6 +4,7 @@ package schema
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -29,6 +30,7 @@ type Profile struct {
 	entries []entry               // by the row's index
 	named   map[*Attribute]*entry // of labelled blocks
 	base    []any                 // what a null gives back, by the row's index
+	most    map[*Attribute]int    // by row, see Most
 }
 
 // entry is an attribute's value, nil when it is not set.
@@ -164,6 +166,24 @@ func (p *Profile) Origins() map[string]plan.Origin {
 	return all
 }
 
+// Most returns n, or the largest value that policies allow a number where that is
+// less: for what is chosen where the profile leaves it open. The attribute of a
+// labelled block is given by its row.
+func (p *Profile) Most(row *Attribute, n int) int {
+	if most, limited := p.most[row]; limited {
+		return min(most, n)
+	}
+	return n
+}
+
+// limit notes the largest value of a number; the least of several counts.
+func (p *Profile) limit(row *Attribute, most int) {
+	if p.most == nil {
+		p.most = map[*Attribute]int{}
+	}
+	p.most[row] = p.Most(row, most)
+}
+
 // object returns the values that an expression mentions, as profile.BLOCK.NAME.
 func (p *Profile) object(e hclsyntax.Expression) cty.Value {
 	blocks := map[string]map[string]cty.Value{}
@@ -220,7 +240,7 @@ func ctyValue(v any) cty.Value {
 func (p *Profile) Clone() *Profile {
 	c := *p
 	c.Names, c.Patches, c.Warnings = slices.Clone(p.Names), slices.Clone(p.Patches), slices.Clone(p.Warnings)
-	c.entries, c.named = slices.Clone(p.entries), nil
+	c.entries, c.named, c.most = slices.Clone(p.entries), nil, maps.Clone(p.most)
 	for a, e := range p.named {
 		if c.named == nil {
 			c.named = make(map[*Attribute]*entry, len(p.named))
