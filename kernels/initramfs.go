@@ -15,6 +15,9 @@ import (
 // inputs.
 const initramfsFormat = "1"
 
+// allFormats are how the names of modules end that can be read.
+var allFormats = []string{".ko", ".ko.gz", ".ko.xz", ".ko.zst"}
+
 // maxModule bounds a decompressed module in bytes: an image may bring its own.
 const maxModule = 64 << 20
 
@@ -33,6 +36,9 @@ type InitramfsOptions struct {
 	// kernel that is not trusted is given as the file system of an os.Root. It
 	// is nil for a kernel with everything built in.
 	Modules fs.FS
+	// Formats is how the names of modules end, in a folder without modules.dep;
+	// all that can be read when empty.
+	Formats []string
 	// Required and Optional are names of modules. Only the first must exist.
 	Required, Optional []string
 }
@@ -42,33 +48,74 @@ type InitramfsOptions struct {
 // same bytes. A required module that the kernel does not have gives a
 // MissingModuleError.
 func BuildInitramfs(w io.Writer, o InitramfsOptions) ([]string, error) {
+	var modules []moduleFile
+	if o.Modules != nil {
+		var err error
+		if modules, err = readModules(o.Modules, o.Formats, o.Required, o.Optional); err != nil {
+			return nil, err
+		}
+	}
+	return writeInitramfs(w, o.Guest, modules)
+}
+
+// moduleFile is a module as its kernel's folder has it.
+type moduleFile struct {
+	path string // within the modules' folder
+	raw  []byte // perhaps compressed
+}
+
+// maxModules bounds all modules of an initramfs together, in bytes as they are
+// in their folder.
+const maxModules = 256 << 20
+
+// readModules reads modules and what they need, in load order.
+func readModules(dir fs.FS, formats, required, optional []string) ([]moduleFile, error) {
+	if len(formats) == 0 {
+		formats = allFormats
+	}
+	index, err := readModuleIndex(dir, formats)
+	if err != nil {
+		return nil, err
+	}
+	order, err := index.loadOrder(required, optional)
+	if err != nil {
+		return nil, err
+	}
+	var modules []moduleFile
+	sum := 0
+	for _, file := range order {
+		raw, err := readBounded(dir, file, maxModule)
+		if err != nil {
+			return nil, fmt.Errorf("module %s: %w", file, err)
+		}
+		if sum += len(raw); sum > maxModules {
+			return nil, fmt.Errorf("the modules that a machine needs have more than %d bytes", maxModules)
+		}
+		modules = append(modules, moduleFile{file, raw})
+	}
+	return modules, nil
+}
+
+// writeInitramfs writes the archive. Nothing but the guest and the modules is
+// in it.
+func writeInitramfs(w io.Writer, guest []byte, modules []moduleFile) ([]string, error) {
 	a := archive{w: cpio.Newc.Writer(w)}
-	var loaded []string
 	for _, dir := range []string{"dev", "etc", modulesPath, "proc", "run", "share", "sys", "tmp"} {
 		a.add(cpio.Directory(dir, 0o755))
 	}
 	// The kernel opens /dev/console for init before anything is mounted.
 	a.add(cpio.CharDev("dev/console", 0o600, 5, 1))
 	a.add(cpio.CharDev("dev/null", 0o666, 1, 3))
-	a.add(cpio.StaticRecord(o.Guest, cpio.Info{Name: initPath, Mode: cpio.S_IFREG | 0o755}))
-	if o.Modules != nil {
-		index, err := readModuleIndex(o.Modules)
+	a.add(cpio.StaticRecord(guest, cpio.Info{Name: initPath, Mode: cpio.S_IFREG | 0o755}))
+	var loaded []string
+	for _, m := range modules {
+		content, err := unpackModule(m.raw)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("module %s: %w", m.path, err)
 		}
-		order, err := index.loadOrder(o.Required, o.Optional)
-		if err != nil {
-			return nil, err
-		}
-		for _, file := range order {
-			content, err := readModule(o.Modules, file)
-			if err != nil {
-				return nil, fmt.Errorf("module %s: %w", file, err)
-			}
-			name := moduleName(file) + ".ko"
-			loaded = append(loaded, name)
-			a.add(cpio.StaticFile(path.Join(modulesPath, name), string(content), 0o644))
-		}
+		name := moduleName(m.path) + ".ko"
+		loaded = append(loaded, name)
+		a.add(cpio.StaticFile(path.Join(modulesPath, name), string(content), 0o644))
 	}
 	a.add(cpio.StaticFile(loadList, lines(loaded), 0o644))
 	return loaded, a.close()
@@ -101,18 +148,12 @@ func (a *archive) close() error {
 	return cpio.WriteTrailer(a.w)
 }
 
-// readModule returns a module's content, decompressed.
-func readModule(dir fs.FS, name string) ([]byte, error) {
-	f, err := dir.Open(name)
-	if err != nil {
-		return nil, err
+// unpackModule returns a module's content, decompressed.
+func unpackModule(raw []byte) ([]byte, error) {
+	if len(raw) < len(magicXZ) {
+		return nil, io.ErrUnexpectedEOF
 	}
-	defer f.Close()
-	head := make([]byte, 6)
-	if _, err := io.ReadFull(f, head); err != nil {
-		return nil, err
-	}
-	r, done, err := decompressor(head, io.MultiReader(bytes.NewReader(head), f))
+	r, done, err := decompressor(raw[:len(magicXZ)], bytes.NewReader(raw))
 	if err != nil {
 		return nil, err
 	}

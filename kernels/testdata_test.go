@@ -3,6 +3,7 @@ package kernels
 import (
 	"bytes"
 	"compress/gzip"
+	"debug/elf"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -16,15 +17,53 @@ import (
 // fakeELF is the start of an ELF file and some text.
 func fakeELF(text string) []byte { return append([]byte("\x7fELF"), text...) }
 
-// bzImage makes a kernel image whose payload is given.
-func bzImage(payload []byte) []byte {
-	const sects = 3
-	image := make([]byte, (sects+1)*sectorSize+64)
+// pvhELF is a 64-bit ELF file that has a program header for notes, the note of
+// PVH in it, and some text at its end.
+func pvhELF(text string) []byte { return elfWithNote("Xen", notePVH, text) }
+
+func elfWithNote(name string, kind uint32, text string) []byte {
+	var note []byte
+	note = binary.LittleEndian.AppendUint32(note, uint32(len(name)+1))
+	note = binary.LittleEndian.AppendUint32(note, 4)
+	note = binary.LittleEndian.AppendUint32(note, kind)
+	note = append(note, name...)
+	note = append(note, make([]byte, 4-len(name)%4)...)
+	note = binary.LittleEndian.AppendUint32(note, 0x1000000) // the entry
+	var b bytes.Buffer
+	header := elf.Header64{
+		Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: 1,
+		Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1, Shentsize: 64,
+	}
+	copy(header.Ident[:], "\x7fELF\x02\x01\x01")
+	prog := elf.Prog64{Type: uint32(elf.PT_NOTE), Off: 64 + 56, Filesz: uint64(len(note)), Align: 4}
+	for _, part := range []any{header, prog} {
+		if err := binary.Write(&b, binary.LittleEndian, part); err != nil {
+			panic(err)
+		}
+	}
+	b.Write(note)
+	b.WriteString(text)
+	return b.Bytes()
+}
+
+// bzImage makes a kernel image of no release whose payload is given.
+func bzImage(payload []byte) []byte { return bzImageOf("", payload) }
+
+// bzImageOf makes a 64-bit kernel image.
+func bzImageOf(release string, payload []byte) []byte {
+	const (
+		sects  = 3
+		textAt = 0x800
+	)
+	image := make([]byte, (sects+1)*sectorSize+512)
 	image[offSetupSects] = sects
 	copy(image[offMagic:], "HdrS")
 	binary.LittleEndian.PutUint16(image[offVersion:], 0x020f)
-	binary.LittleEndian.PutUint32(image[offPayloadOffset:], 64)
+	binary.LittleEndian.PutUint16(image[offKernelVersion:], textAt-0x200)
+	binary.LittleEndian.PutUint16(image[offLoadFlags:], loadFlag64)
+	binary.LittleEndian.PutUint32(image[offPayloadOffset:], 512)
 	binary.LittleEndian.PutUint32(image[offPayloadLength:], uint32(len(payload)))
+	copy(image[textAt:], release+" (somebody@somewhere) #1 SMP\x00")
 	return append(image, payload...)
 }
 
@@ -91,7 +130,7 @@ func packageTree(t testing.TB, version string) string {
 	t.Helper()
 	tree := t.TempDir()
 	modules := filepath.Join("usr/lib/modules", version)
-	write(t, filepath.Join(tree, "boot/vmlinuz-"+version), bzImage(compressGzip(t, fakeELF("kernel"))))
+	write(t, filepath.Join(tree, "boot/vmlinuz-"+version), bzImageOf(version, compressGzip(t, pvhELF("kernel"))))
 	for name, content := range moduleFiles(t) {
 		write(t, filepath.Join(tree, modules, name), content)
 	}

@@ -13,6 +13,7 @@ type Type string
 
 // The types.
 const (
+	TypeBool     Type = "bool"
 	TypeInt      Type = "whole number"
 	TypeString   Type = "string"
 	TypeBytes    Type = "size"     // a string such as "512M"
@@ -46,7 +47,7 @@ func (a *Attribute) Path() string { return a.Block + "." + a.Name }
 
 // value lists the Go types of attributes.
 type value interface {
-	int | string | units.Bytes | time.Duration | []string
+	bool | int | string | units.Bytes | time.Duration | []string
 }
 
 // Key reads one attribute of a Profile as its Go type.
@@ -67,6 +68,8 @@ func Attributes() []*Attribute { return table }
 func attr[T value](a Attribute) Key[T] {
 	var zero T
 	switch any(zero).(type) {
+	case bool:
+		a.Type = TypeBool
 	case int:
 		a.Type = TypeInt
 	case string:

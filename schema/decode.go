@@ -24,6 +24,8 @@ func (a *Attribute) decode(v cty.Value) (any, *mistake) {
 	var out any
 	var m *mistake
 	switch a.Type {
+	case TypeBool:
+		out, m = a.decodeBool(v)
 	case TypeInt:
 		out, m = a.decodeInt(v)
 	case TypeString:
@@ -51,6 +53,13 @@ func (a *Attribute) wrongType(got cty.Value, mend string) *mistake {
 		"Wrong type of value",
 		fmt.Sprintf("%s is a %s, not a %s. %s", a.Path(), a.Type, got.Type().FriendlyName(), mend),
 	}
+}
+
+func (a *Attribute) decodeBool(v cty.Value) (any, *mistake) {
+	if v.Type() != cty.Bool {
+		return nil, a.wrongType(v, "Write true or false, without quotes.")
+	}
+	return v.True(), nil
 }
 
 func (a *Attribute) decodeInt(v cty.Value) (any, *mistake) {
@@ -164,6 +173,8 @@ func (a *Attribute) ruleSentence(f validator.FieldError, v any) string {
 		return "must not be empty, nor have an empty element."
 	case "printascii":
 		return fmt.Sprintf("has printable ASCII characters only; %q has others.", f.Value())
+	case "excludes":
+		return fmt.Sprintf("must not have %q; %s has.", f.Param(), got)
 	case "excludesall":
 		return fmt.Sprintf("must not have any of the characters %q; %s has.", f.Param(), got)
 	default:
@@ -193,6 +204,8 @@ func limitOf(param string, t Type) any {
 // render writes a value as a profile would.
 func (a *Attribute) render(v any) string {
 	switch v := v.(type) {
+	case bool:
+		return strconv.FormatBool(v)
 	case int:
 		return strconv.Itoa(v)
 	case units.Bytes:

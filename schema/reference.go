@@ -100,6 +100,9 @@ func (p *parser) rootHint(a *Attribute, root string, t hcl.Traversal) string {
 	if a != nil && len(t) == 1 && (slices.Contains(a.choice, root) || a.choice == nil && a.Type == TypeString) {
 		return " Text needs quotes: \"" + root + "\"."
 	}
+	if a != nil && len(t) == 1 && a.Type == TypeBool {
+		return " Write true or false."
+	}
 	if s := diag.DidYouMean(root, p.roots); s != "" {
 		return s
 	}

@@ -12,6 +12,9 @@ type Facts struct {
 	KernelsDir string `json:"kernels_dir"`
 	// Kernels are those installed there, sorted by distribution, then version.
 	Kernels []InstalledKernel `json:"kernels"`
+	// KernelFiles are the host's files that the profile names; nil when it names
+	// none.
+	KernelFiles *KernelFiles `json:"kernel_files,omitempty"`
 }
 
 // Host is the machine that runs the container.
@@ -46,6 +49,56 @@ type Tools struct {
 // Image is the container's image.
 type Image struct {
 	Labels map[string]string `json:"labels,omitempty"`
+	// OSRelease is what the image says that it is; nil when it says nothing.
+	OSRelease *OSRelease `json:"os_release,omitempty"`
+	// Kernel is the image's own; nil without one that could boot.
+	Kernel *ImageKernel `json:"kernel,omitempty"`
+	// UnusableKernels are files that look like the image's kernel and cannot boot.
+	UnusableKernels []UnusableKernel `json:"unusable_kernels,omitempty"`
+	// Modprobe says that the image has the program modprobe.
+	Modprobe bool `json:"modprobe,omitempty"`
+}
+
+// OSRelease is what os-release(5) of an image has.
+type OSRelease struct {
+	ID     string   `json:"id,omitempty"`
+	IDLike []string `json:"id_like,omitempty"`
+}
+
+// ImageKernel is a kernel that an image brings.
+type ImageKernel struct {
+	Distribution string `json:"distribution"` // the catalogue's entry that says where it lies
+	Version      string `json:"version"`      // uname -r
+	Image        string `json:"image"`        // path in the image
+	Modules      string `json:"modules"`      // folder in the image
+	// Digest is "sha256-" and the hex SHA-256 of all that its folder is made of.
+	Digest string `json:"digest"`
+}
+
+// UnusableKernel is a file that looks like a kernel and cannot boot.
+type UnusableKernel struct {
+	Path   string `json:"path"` // in the image
+	Reason string `json:"reason"`
+}
+
+// KernelPlaces is where the images of a distribution have their kernel.
+type KernelPlaces struct {
+	Distribution string
+	Images       []string // absolute patterns; the first that matches wins
+	Modules      []string // absolute folders, which have a folder for each release
+	Formats      []string // how the names of modules end: ".ko.xz"
+}
+
+// KernelFiles are files of the host that a profile names as the kernel.
+type KernelFiles struct {
+	Image     string `json:"image"`
+	Initramfs string `json:"initramfs,omitempty"`
+	Modules   string `json:"modules,omitempty"` // a folder with modules.dep
+	Version   string `json:"version,omitempty"` // uname -r, read from the image
+	// Digest is that of ImageKernel.
+	Digest string `json:"digest,omitempty"`
+	// Problem is a sentence that says why they cannot boot; empty when they can.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Bundle is where the container's files are on the host.
@@ -82,7 +135,11 @@ const (
 	KernelImage    = "vmlinuz"
 	KernelVmlinux  = "vmlinux"
 	KernelInitrd   = "initramfs"
+	KernelBoot     = "kernel" // of a folder that was built: vmlinux where it can be entered directly, else vmlinuz
 	KernelManifest = "manifest.json"
+	// KernelBuiltDir, below Facts.KernelsDir, has the folders that are built for a
+	// container, named by digest.
+	KernelBuiltDir = ".built"
 	ToolsManifest  = "etc/runcvm/tools.json" // below the tool root
 )
 
@@ -94,4 +151,5 @@ type Manifest struct {
 	Modules      []string          `json:"modules"`           // in the initramfs, in load order
 	Files        map[string]string `json:"files"`             // sha256 in hex by path within the folder
 	Builder      string            `json:"builder,omitempty"` // digest of what built the initramfs: inputs and options
+	Guest        string            `json:"guest,omitempty"`   // sha256 in hex of the runcvm-guest in the initramfs
 }

@@ -76,13 +76,17 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if !filepath.IsAbs(root) {
 		root = filepath.Join(bundle, root)
 	}
+	described, err := r.describeImage(root, labels)
+	if err != nil {
+		return plan.Facts{}, err
+	}
 	return facts.Gather(facts.Options{
 		CacheDir: r.RunDir,
 		Tools:    tools,
 		Kernels:  installed,
 
 		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
-		Image:      plan.Image{Labels: labels},
+		Image:      described,
 		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec)},
 	})
 }
@@ -102,6 +106,7 @@ func (r *Runtime) compileWith(spec *specs.Spec, f *plan.Facts, request profiles.
 		diags.Sort()
 		return nil, diags
 	}
+	r.addKernelFiles(profile, f)
 	p, diags := engine.Compile(profile, spec, f)
 	return p, diags.Err()
 }

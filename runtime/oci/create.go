@@ -31,7 +31,7 @@ type CreateOptions struct {
 
 // Create prepares the container's VM and creates the container.
 func (r *Runtime) Create(ctx context.Context, o CreateOptions) error {
-	return r.withContainer(o, func(dir string) error {
+	return r.withContainer(ctx, o, func(dir string) error {
 		return r.runRunc(ctx, runcArgs("create", dir, o)...)
 	})
 }
@@ -46,7 +46,7 @@ type RunOptions struct {
 // Run creates the container, starts it and, unless the options detach it,
 // waits for its end and deletes it.
 func (r *Runtime) Run(ctx context.Context, o RunOptions) error {
-	return r.withContainer(o.CreateOptions, func(dir string) error {
+	return r.withContainer(ctx, o.CreateOptions, func(dir string) error {
 		err := r.runRunc(ctx, runcArgs("run", dir, o.CreateOptions)...)
 		if o.Timeline != "" {
 			data, rerr := os.ReadFile(filepath.Join(dir, supervisor.TimelineFile))
@@ -69,17 +69,22 @@ func runcArgs(verb, dir string, o CreateOptions) []string {
 
 // withContainer makes the state folder of a new container and calls do with
 // it. When that fails and runc knows no container, nothing is left behind.
-func (r *Runtime) withContainer(o CreateOptions, do func(dir string) error) error {
+func (r *Runtime) withContainer(ctx context.Context, o CreateOptions, do func(dir string) error) error {
 	if err := checkID(o.ID); err != nil {
 		return err
 	}
 	if r.known(o.ID) {
 		return errExists(o.ID)
 	}
-	files, err := r.prepare(o.ID, o.Bundle)
+	p, files, err := r.prepare(o.ID, o.Bundle)
 	if err != nil {
 		return err
 	}
+	letGo, err := r.holdKernel(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer letGo()
 	release, err := r.claimState(o.ID)
 	if err != nil {
 		return err
@@ -95,54 +100,54 @@ func (r *Runtime) withContainer(o CreateOptions, do func(dir string) error) erro
 	return err
 }
 
-// prepare compiles the plan and returns the files of the state folder: the plan,
-// our config.json and the path of the caller's bundle.
-func (r *Runtime) prepare(id, bundle string) (map[string][]byte, error) {
+// prepare compiles the plan and returns it with the files of the state folder:
+// the plan, our config.json and the path of the caller's bundle.
+func (r *Runtime) prepare(id, bundle string) (*plan.Plan, map[string][]byte, error) {
 	timeline, err := supervisor.BeginTimeline(time.Now())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	bundle, err = filepath.Abs(bundle)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	doc, err := readBundle(bundle)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f, err := r.gather(id, bundle, &doc.Spec)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p, err := r.compile(&doc.Spec, &f)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := checkEntrypoint(bundle, &doc.Spec); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, w := range p.Warnings {
 		r.Warn(w)
 	}
 	encoded, err := plan.Encode(p)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.Rootfs.ReadOnly {
 		if err := makeMountPoints(p); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	ocispec.Apply(doc, &p.OCI)
 	config, err := doc.Marshal()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	inputs, err := r.inputs(&f)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return map[string][]byte{
+	return p, map[string][]byte{
 		configFile: config, supervisor.PlanFile: encoded, bundleFile: []byte(bundle),
 		inputsFile: inputs, supervisor.TimelineFile: timeline,
 	}, nil
