@@ -30,10 +30,8 @@ type ImportOptions struct {
 	Prefix       string // of the installation
 	Distribution string // "debian"
 	Tree         string // an unpacked kernel package, or a folder of its form
-	// Places is where the tree has the kernel; as packages have it when empty.
-	Places  plan.KernelPlaces
-	Package string // what it was made from, for the manifest
-	Guest   string // the runcvm-guest program
+	Package      string // what it was made from, for the manifest
+	Guest        string // the runcvm-guest program
 	// Depmod is the command that runs depmod(8), "depmod" when empty. It runs
 	// when the package has no modules.dep, as Debian's have not.
 	Depmod []string
@@ -50,9 +48,9 @@ var packagePlaces = plan.KernelPlaces{
 
 // Imported is what Import has installed.
 type Imported struct {
-	Kernel  plan.InstalledKernel
-	Modules []string // in the initramfs, in load order
-	Changed bool     // false when everything was there already
+	Kernel  plan.InstalledKernel `json:"kernel"`
+	Modules []string             `json:"modules"` // in the initramfs, in load order
+	Changed bool                 `json:"changed"` // false when everything was there already
 }
 
 // Import installs the kernel of an unpacked package below the prefix and makes
@@ -62,7 +60,7 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 	if !ValidDistribution(o.Distribution) {
 		return Imported{}, fmt.Errorf("%q is no name for a distribution: it has lower-case letters, digits and dashes", o.Distribution)
 	}
-	src, err := findKernel(o.Tree, o.Places)
+	src, err := findKernel(o.Tree)
 	if err != nil {
 		return Imported{}, err
 	}
@@ -110,23 +108,20 @@ type source struct {
 	modules string // the folder lib/modules/<version>
 }
 
-func findKernel(dir string, places plan.KernelPlaces) (source, error) {
-	if len(places.Images) == 0 {
-		places = packagePlaces
-	}
+func findKernel(dir string) (source, error) {
 	tree, err := imagefs.Open(dir)
 	if err != nil {
 		return source{}, err
 	}
 	defer tree.Close()
-	found, unusable := Find(tree, []plan.KernelPlaces{places})
+	found, unusable := Find(tree, []plan.KernelPlaces{packagePlaces})
 	if found == nil {
 		reasons := make([]error, len(unusable))
 		for i, u := range unusable {
 			reasons[i] = fmt.Errorf("%s: %s", u.Path, u.Reason)
 		}
 		if len(reasons) == 0 {
-			reasons = append(reasons, fmt.Errorf("no file is %s", strings.Join(places.Images, " or ")))
+			reasons = append(reasons, fmt.Errorf("no file is %s", strings.Join(packagePlaces.Images, " or ")))
 		}
 		return source{}, fmt.Errorf("%s has no kernel that could boot: %w", dir, errors.Join(reasons...))
 	}
