@@ -30,9 +30,6 @@ func requestOf(p *schema.Profile) kernelRequest {
 		distribution: schema.KernelDistribution.Of(p),
 		version:      schema.KernelVersion.Of(p),
 	}
-	if name, version, both := strings.Cut(r.distribution, "/"); both {
-		r.distribution, r.version = name, version
-	}
 	if r.source == automatic {
 		switch {
 		case schema.KernelImage.Of(p) != "":
@@ -226,11 +223,8 @@ func (c *compiler) reportKernel(r kernelRequest) {
 		}
 	}
 	wanted, culprit := r.version, schema.KernelVersion.Attribute
-	if !slices.Contains(names, r.distribution) || strings.Contains(schema.KernelDistribution.Of(c.profile), "/") {
-		culprit = schema.KernelDistribution.Attribute
-	}
 	if !slices.Contains(names, r.distribution) {
-		wanted = r.distribution
+		wanted, culprit = r.distribution, schema.KernelDistribution.Attribute
 	}
 	c.diags.Errorf("Kernel not installed",
 		"The profile asks for the kernel %q of %q, which is not installed.%s Installed are: %s. Choose one of them, or install more: runcvm kernels add.%s",

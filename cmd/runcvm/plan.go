@@ -9,6 +9,7 @@ import (
 
 	"github.com/runcvm/runcvm/engine/plan/view"
 	"github.com/runcvm/runcvm/internal/diag"
+	"github.com/runcvm/runcvm/internal/terminal"
 	"github.com/runcvm/runcvm/runtime/oci"
 )
 
@@ -42,7 +43,7 @@ After --, --image and --rootfs take docker run's flags and a command.`,
 	f.BoolVar(&shown.Commands, "commands", false, "show the command lines of QEMU and virtiofsd as well")
 	f.StringVar(&format, "format", "text", "text or json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		shown.Colour = colour(os.Stdout)
+		shown.Colour = terminal.StyleOf(os.Stdout).Color
 		v := view.New(format, os.Stdout, shown)
 		if v == nil {
 			return fmt.Errorf("--format %q: use %s", format, strings.Join(view.Formats, " or "))
@@ -98,5 +99,5 @@ func (g *globals) containerSettings(s *oci.Source) {
 
 // planner is a runtime for verbs that run nothing: they need no runc.
 func (g *globals) planner() *oci.Runtime {
-	return &oci.Runtime{Root: g.root, Prefix: g.prefix, ProfilesDir: g.profilesDir, RunDir: g.runDir}
+	return &oci.Runtime{Root: g.root, Prefix: g.prefix, ProfilesDir: g.profilesDir, PatchesDir: g.patchesDir, RunDir: g.runDir}
 }

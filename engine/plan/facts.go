@@ -48,6 +48,8 @@ type Tools struct {
 
 // Image is the container's image.
 type Image struct {
+	// Labels are those of the image and those given to docker run: which of them
+	// are the image's is not recorded anywhere.
 	Labels map[string]string `json:"labels,omitempty"`
 	// OSRelease is what the image says that it is; nil when it says nothing.
 	OSRelease *OSRelease `json:"os_release,omitempty"`
@@ -57,48 +59,10 @@ type Image struct {
 	UnusableKernels []UnusableKernel `json:"unusable_kernels,omitempty"`
 	// Modprobe says that the image has the program modprobe.
 	Modprobe bool `json:"modprobe,omitempty"`
-}
-
-// OSRelease is what os-release(5) of an image has.
-type OSRelease struct {
-	ID     string   `json:"id,omitempty"`
-	IDLike []string `json:"id_like,omitempty"`
-}
-
-// ImageKernel is a kernel that an image brings.
-type ImageKernel struct {
-	Distribution string `json:"distribution"` // the catalogue's entry that says where it lies
-	Version      string `json:"version"`      // uname -r
-	Image        string `json:"image"`        // path in the image
-	Modules      string `json:"modules"`      // folder in the image
-	// Digest is "sha256-" and the hex SHA-256 of all that its folder is made of.
-	Digest string `json:"digest"`
-}
-
-// UnusableKernel is a file that looks like a kernel and cannot boot.
-type UnusableKernel struct {
-	Path   string `json:"path"` // in the image
-	Reason string `json:"reason"`
-}
-
-// KernelPlaces is where the images of a distribution have their kernel.
-type KernelPlaces struct {
-	Distribution string
-	Images       []string // absolute patterns; the first that matches wins
-	Modules      []string // absolute folders, which have a folder for each release
-	Formats      []string // how the names of modules end: ".ko.xz"
-}
-
-// KernelFiles are files of the host that a profile names as the kernel.
-type KernelFiles struct {
-	Image     string `json:"image"`
-	Initramfs string `json:"initramfs,omitempty"`
-	Modules   string `json:"modules,omitempty"` // a folder with modules.dep
-	Version   string `json:"version,omitempty"` // uname -r, read from the image
-	// Digest is that of ImageKernel.
-	Digest string `json:"digest,omitempty"`
-	// Problem is a sentence that says why they cannot boot; empty when they can.
-	Problem string `json:"problem,omitempty"`
+	// Env is the RUNCVM_* variables of the image's own environment, NAME=VALUE.
+	// EnvKnown says whether the image was there to look at.
+	Env      []string `json:"env,omitempty"`
+	EnvKnown bool     `json:"env_known,omitempty"`
 }
 
 // Bundle is where the container's files are on the host.

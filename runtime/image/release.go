@@ -11,16 +11,15 @@ import (
 // maxOSRelease bounds an os-release in bytes; they have some hundred.
 const maxOSRelease = 64 << 10
 
-// Describe reads what the image below root says that it is, and whether it has
+// Describe adds what the image below root says that it is, and whether it has
 // the program modprobe. What cannot be read is as if it were not there: the
 // image is not trusted to be in order.
-func Describe(root string) (plan.Image, error) {
+func Describe(root string, i *plan.Image) error {
 	tree, err := imagefs.Open(root)
 	if err != nil {
-		return plan.Image{}, fmt.Errorf("look into the image: %w", err)
+		return fmt.Errorf("look into the image: %w", err)
 	}
 	defer tree.Close()
-	var i plan.Image
 	for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
 		if data, err := tree.ReadFile(name, maxOSRelease); err == nil {
 			i.OSRelease = parseOSRelease(string(data))
@@ -33,7 +32,7 @@ func Describe(root string) (plan.Image, error) {
 			break
 		}
 	}
-	return i, nil
+	return nil
 }
 
 // parseOSRelease reads the form of os-release(5): shell assignments without

@@ -68,7 +68,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if err != nil {
 		return plan.Facts{}, err
 	}
-	labels, err := image.Labels(spec, id)
+	metadata, err := image.Metadata(spec, id)
 	if err != nil {
 		return plan.Facts{}, err
 	}
@@ -76,8 +76,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if !filepath.IsAbs(root) {
 		root = filepath.Join(bundle, root)
 	}
-	described, err := r.describeImage(root, labels)
-	if err != nil {
+	if err := r.describeImage(root, &metadata); err != nil {
 		return plan.Facts{}, err
 	}
 	return facts.Gather(facts.Options{
@@ -86,19 +85,19 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 		Kernels:  installed,
 
 		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
-		Image:      described,
+		Image:      metadata,
 		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec)},
 	})
 }
 
 // compile chooses the profiles and compiles the plan.
 func (r *Runtime) compile(spec *specs.Spec, f *plan.Facts) (*plan.Plan, error) {
-	return r.compileWith(spec, f, profiles.Request{Label: f.Image.Labels[profiles.Label]})
+	return r.compileWith(spec, f, profiles.NewRequest(spec.Process, f.Image))
 }
 
 // compileWith is compile with another request than the container's own.
 func (r *Runtime) compileWith(spec *specs.Spec, f *plan.Facts, request profiles.Request) (*plan.Plan, error) {
-	set, diags := profiles.Load(r.ProfilesDir)
+	set, diags := profiles.LoadHost(r.ProfilesDir, r.PatchesDir)
 	// Also after a mistake: some show only when values are computed, and all are
 	// to be told at once.
 	profile, more := profiles.Resolve(set, request, engine.Variables(spec, f))

@@ -77,7 +77,7 @@ func (r *Runtime) foresee(s *Source, config *image.Config, where dockerrun.Where
 	all := map[string]string{}
 	maps.Copy(all, config.Labels)
 	maps.Copy(all, labels)
-	sub.facts.Image = plan.Image{Labels: all}
+	sub.facts.Image = plan.Image{Labels: all, Env: image.Asking(config.Env), EnvKnown: true}
 	sub.facts.Bundle.RootPath = where.Rootfs
 	sub.facts.Bundle.StateDir = r.StateDir(where.ID)
 	return sub, nil

@@ -20,18 +20,22 @@ func (r *Runtime) guestProgram() string { return filepath.Join(r.Prefix, install
 
 // describeImage looks into the image below root: what it says that it is, and
 // its kernel. For an image without a kernel this takes well below a millisecond.
-func (r *Runtime) describeImage(root string, labels map[string]string) (plan.Image, error) {
-	i, err := image.Describe(root)
-	if err != nil {
-		return i, err
+// A root that is not there yet, such as that of a container which is only
+// planned, tells nothing.
+func (r *Runtime) describeImage(root string, i *plan.Image) error {
+	err := image.Describe(root, i)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	i.Labels = labels
+	if err != nil {
+		return err
+	}
 	var release plan.OSRelease
 	if i.OSRelease != nil {
 		release = *i.OSRelease
 	}
 	i.Kernel, i.UnusableKernels, err = kernels.OfImage(root, catalogue.Places(release.ID, release.IDLike), r.guestProgram())
-	return i, err
+	return err
 }
 
 // addKernelFiles gathers the facts of the host's files that the profile boots,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -161,7 +162,13 @@ func noProfile(name string, names []string) error {
 
 // withProfile compiles the subject anew with one profile.
 func (s *subject) withProfile(name string) (*view.Side, error) {
-	p, err := s.runtime.compileWith(s.spec, &s.facts, profiles.Request{Label: name})
+	request := profiles.NewRequest(s.spec.Process, s.facts.Image)
+	request.Image.Labels = maps.Clone(request.Image.Labels)
+	if request.Image.Labels == nil {
+		request.Image.Labels = map[string]string{}
+	}
+	request.Image.Labels[profiles.Label] = name
+	p, err := s.runtime.compileWith(s.spec, &s.facts, request)
 	if err != nil {
 		return nil, err
 	}

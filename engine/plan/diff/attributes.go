@@ -39,15 +39,18 @@ func attributes(before, after map[string]plan.Origin) []Change {
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
 		old, had := before[path]
 		now, has := after[path]
+		if had && has {
+			old, now = beneathPatches(old, now)
+		}
 		c := Change{Path: path, Kind: Attribute, Class: None}
 		if had {
-			c.Old = old.Value
+			c.Old = before[path].Value
 		}
 		if has {
-			c.New = now.Value
+			c.New = after[path].Value
 		}
 		switch {
-		case had && has && old.Value == now.Value:
+		case had && has && c.Old == c.New:
 			if place(old) == place(now) {
 				continue
 			}
@@ -62,6 +65,17 @@ func attributes(before, after map[string]plan.Origin) []Change {
 		changes = append(changes, c)
 	}
 	return changes
+}
+
+// beneathPatches returns what two values were made of by the same patches: who
+// set that is the cause of a change.
+func beneathPatches(old, now plan.Origin) (oldest, newest plan.Origin) {
+	for old.Kind == "patch" && old.Kind == now.Kind && old.Where == now.Where && len(old.Overrode) > 0 && len(now.Overrode) > 0 {
+		rest, others := old.Overrode[1:], now.Overrode[1:]
+		old, now = old.Overrode[0], now.Overrode[0]
+		old.Overrode, now.Overrode = rest, others
+	}
+	return old, now
 }
 
 // cause says which place changed a value: that of the new one, unless this is a

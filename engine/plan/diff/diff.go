@@ -124,29 +124,58 @@ func explanations(before, after *plan.Plan) []Change {
 			Class: None, Kind: Host, Cause: "which profiles are merged",
 		})
 	}
-	return append(changes, warnings(before.Warnings, after.Warnings)...)
+	changes = append(changes, notes("patches", "whether the patch applies", patchNotes(before), patchNotes(after))...)
+	return append(changes, notes("warnings", "what the machine does not honour as asked", warningNotes(before), warningNotes(after))...)
 }
 
-// warnings compares by the summaries: details hold what was measured.
-func warnings(before, after []plan.Warning) []Change {
-	var changes []Change
-	report := func(old, new any, summary string) {
-		changes = append(changes, Change{
-			Path: "warnings[" + summary + "]", Old: old, New: new, Class: None, Kind: Derived, Cause: "what the machine does not honour as asked",
-		})
+// note is something that a plan says about itself.
+type note struct{ name, text string }
+
+func patchNotes(p *plan.Plan) []note {
+	var list []note
+	for _, patch := range p.Patches {
+		list = append(list, note{patch.Name, fmt.Sprintf("%s sets %s: %s %s", patch.Where, strings.Join(patch.Attributes, ", "), patch.Reason, patch.Upstream)})
 	}
-	for _, w := range before {
-		if !slices.ContainsFunc(after, func(o plan.Warning) bool { return o.Summary == w.Summary }) {
-			report(w.Detail, nil, w.Summary)
+	return numbered(list)
+}
+
+// warningNotes are named by the summaries: details hold what was measured.
+func warningNotes(p *plan.Plan) []note {
+	var list []note
+	for _, w := range p.Warnings {
+		list = append(list, note{w.Summary, w.Detail})
+	}
+	return numbered(list)
+}
+
+// numbered numbers names that occur twice.
+func numbered(list []note) []note {
+	seen := map[string]int{}
+	for i, n := range list {
+		if seen[n.name]++; seen[n.name] > 1 {
+			list[i].name = fmt.Sprintf("%s #%d", n.name, seen[n.name])
 		}
 	}
-	for _, w := range after {
-		i := slices.IndexFunc(before, func(o plan.Warning) bool { return o.Summary == w.Summary })
+	return list
+}
+
+func notes(section, cause string, before, after []note) []Change {
+	var changes []Change
+	report := func(old, new any, name string) {
+		changes = append(changes, Change{Path: section + "[" + name + "]", Old: old, New: new, Class: None, Kind: Derived, Cause: cause})
+	}
+	for _, n := range before {
+		if !slices.ContainsFunc(after, func(o note) bool { return o.name == n.name }) {
+			report(n.text, nil, n.name)
+		}
+	}
+	for _, n := range after {
+		i := slices.IndexFunc(before, func(o note) bool { return o.name == n.name })
 		switch {
 		case i < 0:
-			report(nil, w.Detail, w.Summary)
-		case before[i].Detail != w.Detail:
-			report(before[i].Detail, w.Detail, w.Summary)
+			report(nil, n.text, n.name)
+		case before[i].text != n.text:
+			report(before[i].text, n.text, n.name)
 		}
 	}
 	return changes

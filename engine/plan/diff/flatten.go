@@ -34,7 +34,7 @@ func flatten(p *plan.Plan) (*flat, error) {
 	if err := decoder.Decode(&tree); err != nil {
 		return nil, fmt.Errorf("compare plans: %w", err)
 	}
-	for _, name := range []string{"format_version", "digest", "profiles", "origins", "warnings"} {
+	for _, name := range []string{"format_version", "digest", "profiles", "origins", "patches", "warnings"} {
 		delete(tree, name)
 	}
 	f := &flat{values: map[string]any{}, order: map[string][]string{}, elements: map[string]any{}}

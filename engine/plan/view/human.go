@@ -32,6 +32,7 @@ func (s *sheet) plan(p *plan.Plan) error {
 	}
 	s.glance(p)
 	s.values(p)
+	s.patches(p)
 	if s.view.options.Commands {
 		s.commands(p)
 	}
@@ -90,10 +91,25 @@ func (s *sheet) values(p *plan.Plan) {
 	}
 }
 
+// patches shows which were applied, why, and what they set.
+func (s *sheet) patches(p *plan.Plan) {
+	if len(p.Patches) == 0 {
+		return
+	}
+	s.title("Patches")
+	for _, patch := range p.Patches {
+		s.line("  %s  %s  %s", s.strong(diff.Text(patch.Name)), strings.Join(patch.Attributes, ", "), s.faint(diff.Text(patch.Where)))
+		s.line("    %s", diff.Text(patch.Reason))
+		if patch.Upstream != "" {
+			s.line("    %s", s.faint(diff.Text(patch.Upstream)))
+		}
+	}
+}
+
 // origin names a place after what kind of place it is.
 func origin(o plan.Origin) string {
 	where := diff.Text(o.Where)
-	if o.Kind == "file" || strings.HasPrefix(where, "built-in") {
+	if o.Kind == "file" || o.Kind == "builtin" || strings.HasPrefix(where, o.Kind+" ") {
 		return where
 	}
 	return o.Kind + " " + where

@@ -17,6 +17,7 @@ import (
 type Options struct {
 	Command []string
 
+	given                []string // the flags' names, sorted
 	entrypoint           string
 	hasEntrypoint        bool
 	env, envFiles        []string
@@ -54,6 +55,7 @@ func Parse(args []string) (*Options, error) {
 	}
 	o.Command = f.Args()
 	o.hasEntrypoint = f.Changed("entrypoint")
+	f.Visit(func(flag *pflag.Flag) { o.given = append(o.given, "--"+flag.Name) })
 	return o, nil
 }
 

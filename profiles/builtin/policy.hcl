@@ -1,0 +1,34 @@
+# What holds where the host's own policies say nothing: a host's policy with a
+# label block replaces the label block here, one with a variable block the
+# variable block, and one with a limit the limit of the same attribute.
+
+policy "built-in" {
+  description = "An image asks for the shape of its own virtual machine and for nothing else"
+
+  # The image is not trusted. What it may set has its effect within the machine;
+  # an attribute that is not here is for the host and for who runs the container.
+  # A variable feeds the expressions of the host's own profiles.
+  label {
+    allow = [
+      "machine.accel", "machine.cpus", "machine.memory",
+      "kernel.source", "kernel.distribution", "kernel.version", "kernel.append",
+      "kernel.modules", "kernel.debug",
+      "firmware.type", "rootfs.cache", "network.mode",
+      "agent.boot_timeout", "agent.stop_timeout",
+    ]
+    # The last three are files of the host.
+    deny = ["var.*", "kernel.image", "kernel.initramfs", "kernel.modules_dir"]
+  }
+
+  # Who may run a container on this host may mount its root directory as well.
+  variable {
+  }
+
+  limit "machine.cpus" {
+    max = host.cpus > 0 ? host.cpus : null
+  }
+
+  limit "machine.memory" {
+    max = bytes(host.memory) >= bytes("1M") ? host.memory : null
+  }
+}
