@@ -35,6 +35,9 @@ type ImportOptions struct {
 	// Depmod is the command that runs depmod(8), "depmod" when empty. It runs
 	// when the package has no modules.dep, as Debian's have not.
 	Depmod []string
+	// Added says that people add it. What they made the default stays it at an
+	// installation.
+	Added bool
 	// KeepLatest leaves the link "latest" as it is, unless there is none.
 	KeepLatest bool
 }
@@ -88,7 +91,7 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 	imported.Modules = m.Modules
 	link := filepath.Join(parent, latest)
 	now, err := os.Readlink(link)
-	if err != nil || now != src.version && !o.KeepLatest {
+	if err != nil || now != src.version && !o.keepsLatest(filepath.Join(parent, now)) {
 		if err := renameio.Symlink(src.version, link); err != nil {
 			return Imported{}, err
 		}
@@ -99,6 +102,12 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 		HasVmlinux: m.Files[plan.KernelVmlinux] != "", Default: now == src.version,
 	}
 	return imported, nil
+}
+
+// keepsLatest says whether the default kernel, in the folder now, stays it.
+func (o ImportOptions) keepsLatest(now string) bool {
+	m, err := ReadManifest(now)
+	return err == nil && (o.KeepLatest || m.Added && !o.Added)
 }
 
 // source is a kernel in an unpacked package.
@@ -169,7 +178,7 @@ func walkFiles(dir string, f func(name string, d fs.DirEntry) error) error {
 
 // build makes the kernel's folder beside dst and puts it there.
 func (o ImportOptions) build(ctx context.Context, s source, dst, builder string) (plan.Manifest, error) {
-	m := plan.Manifest{Distribution: o.Distribution, Version: s.version, Package: o.Package, Builder: builder}
+	m := plan.Manifest{Distribution: o.Distribution, Version: s.version, Package: o.Package, Builder: builder, Added: o.Added}
 	var err error
 	if m.Guest, err = FileDigest(o.Guest); err != nil {
 		return m, err

@@ -115,5 +115,6 @@ type Manifest struct {
 	Modules      []string          `json:"modules"`           // in the initramfs, in load order
 	Files        map[string]string `json:"files"`             // sha256 in hex by path within the folder
 	Builder      string            `json:"builder,omitempty"` // digest of what built the initramfs: inputs and options
+	Added        bool              `json:"added,omitempty"`   // by who runs the host, not by an installation
 	Guest        string            `json:"guest,omitempty"`   // sha256 in hex of the runcvm-guest in the initramfs
 }

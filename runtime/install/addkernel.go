@@ -51,7 +51,7 @@ func AddKernel(ctx context.Context, o AddKernelOptions, progress io.Writer) (ker
 	}
 	return kernels.Import(ctx, kernels.ImportOptions{
 		Prefix: o.Prefix, Distribution: o.Distribution, Tree: tree, Package: name,
-		Guest: filepath.Join(o.Prefix, GuestPath), Depmod: depmod, KeepLatest: o.KeepLatest,
+		Guest: filepath.Join(o.Prefix, GuestPath), Depmod: depmod, Added: true, KeepLatest: o.KeepLatest,
 	})
 }
 
