@@ -228,7 +228,7 @@ func extractTo(image, dst string) error {
 	}
 	return create(dst, func(w io.Writer) error {
 		if err := ExtractVmlinux(w, f, st.Size()); err != nil {
-			return fmt.Errorf("extract the ELF image from %s: %w", image, err)
+			return fmt.Errorf("extract the ELF image: %w", err)
 		}
 		return nil
 	})

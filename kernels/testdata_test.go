@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -140,12 +141,7 @@ func packageTree(t testing.TB, version string) string {
 	return tree
 }
 
-// moduleFiles is a modules folder: one built-in module, one in each form of
-// compression, and names with both kinds of dashes.
-func moduleFiles(t testing.TB) map[string][]byte {
-	return map[string][]byte{
-		"modules.builtin": []byte("kernel/fs/virtiofs.ko\nkernel/fs/fuse.ko\n"),
-		"modules.dep": []byte(`kernel/v/virtio.ko.gz: kernel/v/virtio_ring.ko
+const moduleDep = `kernel/v/virtio.ko.gz: kernel/v/virtio_ring.ko
 kernel/v/virtio_ring.ko:
 kernel/v/virtio-pci.ko.xz: kernel/v/virtio_pci_modern_dev.ko kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
 kernel/v/virtio_pci_modern_dev.ko:
@@ -153,7 +149,14 @@ kernel/v/virtio_console.ko: kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko kernel
 kernel/net/virtio_net.ko.zst: kernel/net/net_failover.ko kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
 kernel/net/net_failover.ko:
 kernel/net/unrelated.ko:
-`),
+`
+
+// moduleFiles is a modules folder: one built-in module, one in each form of
+// compression, and names with both kinds of dashes.
+func moduleFiles(t testing.TB) map[string][]byte {
+	return map[string][]byte{
+		"modules.builtin":                     []byte("kernel/fs/virtiofs.ko\nkernel/fs/fuse.ko\n"),
+		"modules.dep":                         []byte(moduleDep),
 		"kernel/v/virtio.ko.gz":               compressGzip(t, fakeELF("virtio")),
 		"kernel/v/virtio_ring.ko":             fakeELF("virtio_ring"),
 		"kernel/v/virtio-pci.ko.xz":           compressXZ(t, fakeELF("virtio_pci")),
@@ -175,3 +178,46 @@ func write(t testing.TB, name string, content []byte) {
 		t.Fatal(err)
 	}
 }
+
+// moduleELF is a kernel module that tells what it needs, and nothing else.
+func moduleELF(depends string) []byte {
+	info := []byte("license=GPL\x00depends=" + depends + "\x00name=x\x00")
+	names := []byte("\x00.modinfo\x00.shstrtab\x00")
+	header := elf.Header64{
+		Type: uint16(elf.ET_REL), Machine: uint16(elf.EM_X86_64), Version: 1,
+		Shoff: uint64(64 + len(info) + len(names)), Ehsize: 64, Shentsize: 64, Shnum: 3, Shstrndx: 2,
+	}
+	copy(header.Ident[:], "\x7fELF\x02\x01\x01")
+	sections := []elf.Section64{
+		{},
+		{Name: 1, Type: uint32(elf.SHT_PROGBITS), Off: 64, Size: uint64(len(info))},
+		{Name: 10, Type: uint32(elf.SHT_STRTAB), Off: uint64(64 + len(info)), Size: uint64(len(names))},
+	}
+	var b bytes.Buffer
+	for _, part := range []any{header, info, names, sections} {
+		if err := binary.Write(&b, binary.LittleEndian, part); err != nil {
+			panic(err)
+		}
+	}
+	return b.Bytes()
+}
+
+// longNote is a kernel whose note claims more than there is.
+func longNote() []byte {
+	image := pvhELF("x")
+	binary.LittleEndian.PutUint32(image[64+56:], 1<<31)
+	return image
+}
+
+// moduleDepWithout is the modules.dep of moduleFiles without a module.
+func moduleDepWithout(name string) []byte {
+	var kept []byte
+	for line := range bytes.Lines([]byte(moduleDep)) {
+		if file, _, _ := bytes.Cut(line, []byte(":")); moduleName(string(file)) != name {
+			kept = append(kept, line...)
+		}
+	}
+	return kept
+}
+
+func itoa(i int) string { return strconv.Itoa(i) }
