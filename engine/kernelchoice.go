@@ -231,9 +231,6 @@ func (c *compiler) reportKernel(r kernelRequest) {
 		r.version, r.distribution, diag.DidYouMean(wanted, names), strings.Join(installed, ", "), c.blame(culprit))
 }
 
-// modulesVolume is the name of the modules' folder beside the volumes.
-const modulesVolume = "modules"
-
 // moduleFolder is the guest's folder of modules.
 const moduleFolder = "/lib/modules"
 

@@ -62,12 +62,12 @@ func (c *compiler) compileMounts() {
 	container = append(container, c.toolMounts()...)
 	if source, destination := c.compileModules(); source != "" {
 		container = append(container, specs.Mount{
-			Destination: path.Join(plan.VolumesMount, modulesVolume), Type: "bind", Source: source,
+			Destination: path.Join(plan.VolumesMount, plan.ModulesVolume), Type: "bind", Source: source,
 			Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev"},
 		})
 		// The first, so that a volume of the container's own wins.
 		guest = slices.Insert(guest, 0, plan.GuestMount{
-			Type: "volume", Source: modulesVolume, Destination: destination, Options: []string{"bind", "ro", "nosuid", "nodev"},
+			Type: "volume", Source: plan.ModulesVolume, Destination: destination, Options: []string{"bind", "ro", "nosuid", "nodev"},
 		})
 	}
 	c.plan.OCI.Mounts = append(container, shared...)

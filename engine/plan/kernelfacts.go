@@ -1,5 +1,8 @@
 package plan
 
+// ModulesVolume is the name, below VolumesMount, of the kernel's modules.
+const ModulesVolume = "modules"
+
 // OSRelease is what os-release(5) of an image has.
 type OSRelease struct {
 	ID     string   `json:"id,omitempty"`

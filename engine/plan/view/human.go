@@ -61,11 +61,11 @@ func (s *sheet) glance(p *plan.Plan) {
 }
 
 // volumes lists where host files appear in the guest, without those of the
-// engine's own that every container has.
+// engine's own that every container has, and without the kernel's modules.
 func volumes(p *plan.Plan) string {
 	var targets []string
 	for _, m := range p.Guest.Mounts {
-		if m.Type == "volume" && !slices.Contains([]string{"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"}, m.Destination) {
+		if m.Type == "volume" && m.Source != plan.ModulesVolume && !slices.Contains([]string{"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"}, m.Destination) {
 			targets = append(targets, diff.Text(m.Destination))
 		}
 	}
