@@ -23,7 +23,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build install uninstall rootfs generic-kernel demo check fuzz test test-kvm bench soak docs lint clean
+.PHONY: help setup build install uninstall rootfs generic-kernel demo check fuzz test test-kvm bench bench-kvm soak docs lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,15 +61,22 @@ test: setup rootfs generic-kernel install ## everything that this machine can te
 	@echo "==> Testing; the conformance suite boots machines for some minutes before it prints a line"
 	RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -p 1 -timeout 60m ./...
 	@scripts/fuzz $(FUZZTIME)
+	@echo "==> Testing on KVM, in a lab where this machine has none"
+	go run ./conformance/kvmlab
 
 test-kvm: setup rootfs install ## the tests that need KVM, in a lab that has it where this machine has none
 	go run ./conformance/kvmlab
 
 bench: setup rootfs install ## run and exec latency, boot timeline and memory, next to runc and a bare QEMU
 	@RUNCVM_REQUIRE=$(REQUIRE) go run ./conformance/bench
+	@echo "==> The engine alone: time and allocations of one compilation, and of loading a thousand profiles"
+	@go test -run '^$$' -bench . -benchmem ./engine ./profiles | grep '^Benchmark'
+
+bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, boot paths; a table
+	@go run ./conformance/kvmlab -bench -timeout 40m
 
 soak: setup rootfs install ## a hundred containers in a row and ten at once leave nothing behind
-	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^TestSoak$$' ./conformance
+	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^(TestSoak|TestDiskSurvivesDeaths)$$' ./conformance
 
 docs: ## docs/reference and docs/man, from the tables and the commands
 	go test ./cmd/runcvm ./profiles/reference -run 'Current$$' -update

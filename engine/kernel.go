@@ -50,7 +50,11 @@ func (c *compiler) kernelArguments() []string {
 		// Skips the rewriting of locks for several CPUs, a sixth of the boot.
 		args = append(args, "noreplace-smp")
 	}
-	if khz := c.facts.Host.TSCKHz; khz > 0 {
+	if c.plan.Machine.Accel == "kvm" {
+		// kvm-clock tells the guest the frequency of its counter, which is the
+		// machine's own: nothing to say about clocks.
+		args = append(args, c.kvmArguments()...)
+	} else if khz := c.facts.Host.TSCKHz; khz > 0 {
 		// The guest's counter is the host's: no need to measure it against a timer
 		// that a busy host delivers late.
 		args = append(args, "tsc_early_khz="+strconv.Itoa(khz))

@@ -93,6 +93,7 @@ func (c *compiler) kernelOfImage() (plan.Kernel, bool) {
 		c.diags.Errorf("No kernel in the image", "%s Install the distribution's kernel package in the image, or use another source.%s", detail, c.blame(schema.KernelSource.Attribute))
 		return plan.Kernel{}, false
 	}
+	c.kernelVsock = k.Vsock
 	d, _ := catalogue.Find(k.Distribution)
 	return plan.Kernel{
 		Source:       "image",
@@ -122,6 +123,7 @@ func (c *compiler) kernelOfFiles() (plan.Kernel, bool) {
 		c.diags.Errorf("Kernel files unusable", "The kernel's files cannot be booted: %s. They are files of the host.%s", f.Problem, c.blame(schema.KernelImage.Attribute))
 		return plan.Kernel{}, false
 	}
+	c.kernelVsock = f.Vsock
 	return plan.Kernel{
 		Source:  "files",
 		Reason:  fmt.Sprintf("The profile names the host's file %s.", f.Image),
@@ -136,7 +138,7 @@ func (c *compiler) kernelOfFiles() (plan.Kernel, bool) {
 func (c *compiler) installedKernel(r kernelRequest) (plan.Kernel, bool) {
 	if r.distribution != automatic {
 		if k := c.findInstalled(r.distribution, r.version); k != nil {
-			return installed(k, "The profile asks for this distribution."), true
+			return c.installed(k, "The profile asks for this distribution."), true
 		}
 		c.reportKernel(r)
 		return plan.Kernel{}, false
@@ -156,18 +158,18 @@ func (c *compiler) installedKernel(r kernelRequest) (plan.Kernel, bool) {
 			field = "ID"
 		}
 		if k := c.findInstalled(d.Name, r.version); k != nil {
-			return installed(k, fmt.Sprintf("The image's /etc/os-release has %q as its %s%s.", word, field, missing)), true
+			return c.installed(k, fmt.Sprintf("The image's /etc/os-release has %q as its %s%s.", word, field, missing)), true
 		}
 		missing += fmt.Sprintf("; its %s %q has no kernel installed", field, word)
 	}
 	name := catalogue.Default().Name
 	if k := c.findInstalled(name, r.version); k != nil {
-		return installed(k, c.whyDefault(name, words, missing)), true
+		return c.installed(k, c.whyDefault(name, words, missing)), true
 	}
 	if r.version != latestVersion {
 		for i := range c.facts.Kernels {
 			if k := &c.facts.Kernels[i]; k.Version == r.version {
-				return installed(k, "The profile asks for this version."), true
+				return c.installed(k, "The profile asks for this version."), true
 			}
 		}
 	}
@@ -187,7 +189,8 @@ func (c *compiler) whyDefault(name string, words []string, missing string) strin
 	return fmt.Sprintf("It is the default, %s: %s.", name, why)
 }
 
-func installed(k *plan.InstalledKernel, reason string) plan.Kernel {
+func (c *compiler) installed(k *plan.InstalledKernel, reason string) plan.Kernel {
+	c.kernelVsock = k.Vsock
 	image := plan.KernelImage
 	if k.HasVmlinux {
 		// Entered directly by PVH: nothing to decompress, a tenth of the boot.

@@ -17,17 +17,10 @@ import (
 // a golden case. What comes out is the plan's kernel, the guest's mount of its
 // modules and the warnings: one case for each way to a kernel.
 func TestKernelChoice(t *testing.T) {
-	names, err := filepath.Glob("testdata/kernels/*.txtar")
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, name := range names {
-		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
-			want := readFile(t, name)
-			in := goldenCase{archive: txtar.Parse(want)}
-			if err := in.readInputs("testdata"); err != nil {
-				t.Fatal(err)
-			}
+	for _, in := range kernelCases(t) {
+		t.Run(in.name, func(t *testing.T) {
+			name := filepath.Join("testdata/kernels", in.name+".txtar")
+			want := txtar.Format(in.archive)
 			archive := &txtar.Archive{Comment: in.archive.Comment}
 			for _, f := range in.archive.Files {
 				if !strings.HasPrefix(f.Name, "out/") {
@@ -47,6 +40,23 @@ func TestKernelChoice(t *testing.T) {
 			}
 		})
 	}
+}
+
+func kernelCases(t *testing.T) []goldenCase {
+	t.Helper()
+	names, err := filepath.Glob("testdata/kernels/*.txtar")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	var cases []goldenCase
+	for _, name := range names {
+		c := goldenCase{name: strings.TrimSuffix(filepath.Base(name), ".txtar"), archive: txtar.Parse(readFile(t, name))}
+		if err := c.readInputs("testdata"); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		cases = append(cases, c)
+	}
+	return cases
 }
 
 // chosen is what a case makes of the kernel.

@@ -52,9 +52,11 @@ func (c *compiler) compileMounts() {
 			continue
 		}
 		name := strconv.Itoa(len(shared))
-		guest = append(guest, plan.GuestMount{
-			Type: "volume", Source: name, Destination: destination, Options: slices.Clone(m.Options),
-		})
+		if !isBelow(destination, disksDir) {
+			guest = append(guest, plan.GuestMount{
+				Type: "volume", Source: name, Destination: destination, Options: slices.Clone(m.Options),
+			})
+		}
 		m.Destination = path.Join(plan.VolumesMount, name)
 		shared = append(shared, m)
 	}

@@ -252,7 +252,7 @@ func (s *Sources) fill(dir, digest string) ([]string, error) {
 		defer f.Close()
 		given = f
 	}
-	var modules []moduleFile
+	var modules moduleSet
 	err := create(boot, func(w io.Writer) (err error) {
 		var got string
 		if got, modules, err = s.read(w, given); err == nil && got != digest {
@@ -273,12 +273,12 @@ func (s *Sources) fill(dir, digest string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var loaded []string
+	var made Initramfs
 	err = create(initramfs, func(w io.Writer) (err error) {
-		loaded, err = writeInitramfs(w, guest, modules)
+		made, err = writeInitramfs(w, guest, modules)
 		return err
 	})
-	return loaded, err
+	return made.Modules, err
 }
 
 // enterDirectly replaces a bzImage by the ELF image within, when that can be

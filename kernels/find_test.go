@@ -223,18 +223,19 @@ func TestScanWithoutIndex(t *testing.T) {
 		write(t, filepath.Join(dir, name), moduleELF(depends))
 	}
 	write(t, filepath.Join(dir, "virtio_pci.txt"), []byte("no module"))
-	modules, err := readModules(os.DirFS(dir), []string{".ko"}, []string{"virtio_pci"}, nil)
+	lists := []ModuleList{{Name: "load", Required: []string{"virtio_pci"}}}
+	modules, err := readModules(os.DirFS(dir), []string{".ko"}, lists)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, m := range modules {
+	for _, m := range modules.lists[0].files {
 		got = append(got, m.path)
 	}
 	if diff := cmp.Diff([]string{"virtio_ring.ko", "virtio.ko", "virtio-pci.ko"}, got); diff != "" {
 		t.Errorf("load order (-want +got):\n%s", diff)
 	}
-	if _, err := readModules(os.DirFS(dir), []string{".ko.gz"}, []string{"virtio_pci"}, nil); err == nil {
+	if _, err := readModules(os.DirFS(dir), []string{".ko.gz"}, lists); err == nil {
 		t.Error("modules of another format are taken")
 	}
 }

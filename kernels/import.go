@@ -89,6 +89,10 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 		imported.Changed = true
 	}
 	imported.Modules = m.Modules
+	vsock, err := hasVsock(dst)
+	if err != nil {
+		return Imported{}, err
+	}
 	link := filepath.Join(parent, latest)
 	now, err := os.Readlink(link)
 	if err != nil || now != src.version && !o.keepsLatest(filepath.Join(parent, now)) {
@@ -99,7 +103,7 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 	}
 	imported.Kernel = plan.InstalledKernel{
 		Distribution: o.Distribution, Version: src.version, HostDir: dst,
-		HasVmlinux: m.Files[plan.KernelVmlinux] != "", Default: now == src.version,
+		HasVmlinux: m.Files[plan.KernelVmlinux] != "", Vsock: vsock, Default: now == src.version,
 	}
 	return imported, nil
 }
@@ -154,7 +158,7 @@ func (o ImportOptions) digest(s source) (string, error) {
 		}
 		_ = enc.Encode(sum)
 	}
-	_ = enc.Encode([]any{importFormat, initramfsFormat, o.Distribution, o.Package, s.version, RequiredModules, OptionalModules})
+	_ = enc.Encode([]any{importFormat, initramfsFormat, o.Distribution, o.Package, s.version, Lists})
 	err := walkFiles(s.modules, func(name string, d fs.DirEntry) error {
 		info, err := d.Info()
 		if err != nil {
@@ -195,7 +199,7 @@ func (o ImportOptions) build(ctx context.Context, s source, dst, builder string)
 		func() error { return copyModules(s.modules, modules) },
 		func() error { return o.depmod(ctx, dir, s.version) },
 		func() (err error) {
-			m.Modules, err = initramfsOf(modules, o.Guest, filepath.Join(dir, plan.KernelInitrd))
+			m.Modules, err = initramfsOf(dir, s.version, o.Guest, "")
 			return err
 		},
 		func() (err error) {
@@ -281,20 +285,30 @@ func (o ImportOptions) depmod(ctx context.Context, base, version string) error {
 	return nil
 }
 
-// initramfsOf builds the initramfs of an installed kernel from its modules.
-func initramfsOf(modules, program, dst string) ([]string, error) {
+// initramfsOf builds the initramfs of an installed kernel in its folder, and
+// says beside it what it is good for. The names of both files end with suffix.
+func initramfsOf(dir, version, program, suffix string) ([]string, error) {
 	guest, err := os.ReadFile(program)
 	if err != nil {
 		return nil, err
 	}
-	var loaded []string
-	err = create(dst, func(w io.Writer) (err error) {
-		loaded, err = BuildInitramfs(w, InitramfsOptions{
-			Guest: guest, Modules: os.DirFS(modules), Required: RequiredModules, Optional: OptionalModules,
-		})
+	modules := os.DirFS(filepath.Join(dir, "lib", "modules", version))
+	var made Initramfs
+	err = create(filepath.Join(dir, plan.KernelInitrd+suffix), func(w io.Writer) (err error) {
+		made, err = BuildInitramfs(w, InitramfsOptions{Guest: guest, Modules: modules, Lists: Lists})
 		return err
 	})
-	return loaded, err
+	if err != nil {
+		return nil, err
+	}
+	transports := plan.TransportSerial + "\n"
+	if made.Vsock {
+		transports += plan.TransportVsock + "\n"
+	}
+	return made.Modules, create(filepath.Join(dir, plan.KernelTransports+suffix), func(w io.Writer) error {
+		_, err := io.WriteString(w, transports)
+		return err
+	})
 }
 
 func digests(dir string) (map[string]string, error) {

@@ -35,55 +35,58 @@ type Sources struct {
 	Guest     string // the runcvm-guest program, on the host
 }
 
-// Digest identifies the content of all that the folder will be built from. It
-// also finds out what is missing: a MissingModuleError, a CycleError.
-func (s *Sources) Digest() (string, error) {
-	digest, _, err := s.read(io.Discard, io.Discard)
-	return digest, err
+// Digest identifies the content of all that the folder will be built from, and
+// says whether its initramfs drives a vsock device. It also finds out what is
+// missing: a MissingModuleError, a CycleError.
+func (s *Sources) Digest() (digest string, vsock bool, err error) {
+	digest, modules, err := s.read(io.Discard, io.Discard)
+	return digest, modules.vsock, err
 }
 
 // read copies the kernel image to image and a given initramfs to initramfs,
 // and reads the modules; the digest is that of what was read.
-func (s *Sources) read(image, initramfs io.Writer) (string, []moduleFile, error) {
+func (s *Sources) read(image, initramfs io.Writer) (string, moduleSet, error) {
 	h := sha256.New()
 	enc := json.NewEncoder(h)
-	_ = enc.Encode([]any{builtFormat, initramfsFormat, RequiredModules, OptionalModules})
+	_ = enc.Encode([]any{builtFormat, initramfsFormat, Lists})
 	sum, err := s.copy(image, s.Image, maxImage)
 	if err != nil {
-		return "", nil, err
+		return "", moduleSet{}, err
 	}
 	_ = enc.Encode(sum)
 	if s.Initramfs != "" {
 		if sum, err = s.copy(initramfs, s.Initramfs, maxInitramfs); err != nil {
-			return "", nil, err
+			return "", moduleSet{}, err
 		}
 		_ = enc.Encode([]string{"initramfs", sum})
-		return digestPrefix + hex.EncodeToString(h.Sum(nil)), nil, nil
+		return digestPrefix + hex.EncodeToString(h.Sum(nil)), moduleSet{}, nil
 	}
 	guest, err := FileDigest(s.Guest)
 	if err != nil {
-		return "", nil, err
+		return "", moduleSet{}, err
 	}
 	_ = enc.Encode(guest)
 	modules, err := s.modules()
 	if err != nil {
-		return "", nil, err
+		return "", moduleSet{}, err
 	}
-	for _, m := range modules {
-		sum := sha256.Sum256(m.raw)
-		_ = enc.Encode([]any{m.path, sum[:]})
+	for _, list := range modules.lists {
+		for _, m := range list.files {
+			sum := sha256.Sum256(m.raw)
+			_ = enc.Encode([]any{m.path, sum[:]})
+		}
 	}
 	return digestPrefix + hex.EncodeToString(h.Sum(nil)), modules, nil
 }
 
-func (s *Sources) modules() ([]moduleFile, error) {
+func (s *Sources) modules() (moduleSet, error) {
 	if s.Modules == "" {
-		return nil, nil
+		return moduleSet{}, nil
 	}
 	dir := s.Tree.Sub(s.Modules, maxModule)
-	modules, err := readModules(dir, s.Formats, RequiredModules, OptionalModules)
+	modules, err := readModules(dir, s.Formats, Lists)
 	if err != nil {
-		return nil, fmt.Errorf("the modules in %s: %w", s.Modules, err)
+		return modules, fmt.Errorf("the modules in %s: %w", s.Modules, err)
 	}
 	return modules, nil
 }
@@ -117,13 +120,13 @@ func OfImage(root string, places []plan.KernelPlaces, guest string) (*plan.Image
 		return nil, unusable, nil
 	}
 	s := &Sources{Tree: tree, Image: found.Image, Modules: found.Modules, Formats: found.Formats, Guest: guest}
-	digest, err := s.Digest()
+	digest, vsock, err := s.Digest()
 	if err != nil {
 		return nil, append(unusable, plan.UnusableKernel{Path: found.Image, Reason: err.Error()}), nil
 	}
 	return &plan.ImageKernel{
 		Distribution: found.Distribution, Version: found.Version,
-		Image: found.Image, Modules: found.Modules, Digest: digest,
+		Image: found.Image, Modules: found.Modules, Vsock: vsock, Digest: digest,
 	}, unusable, nil
 }
 
@@ -136,7 +139,7 @@ func OfHost(files plan.KernelFiles, guest string) plan.KernelFiles {
 		err = examineFiles(tree, &files, guest)
 	}
 	if err != nil {
-		files.Version, files.Digest, files.Problem = "", "", err.Error()
+		files.Version, files.Vsock, files.Digest, files.Problem = "", false, "", err.Error()
 	}
 	return files
 }
@@ -163,7 +166,7 @@ func examineFiles(tree *imagefs.Tree, files *plan.KernelFiles, guest string) (er
 		}
 	}
 	s := &Sources{Tree: tree, Image: files.Image, Modules: files.Modules, Initramfs: files.Initramfs, Guest: guest}
-	files.Digest, err = s.Digest()
+	files.Digest, files.Vsock, err = s.Digest()
 	return err
 }
 

@@ -111,32 +111,41 @@ func Refresh(ctx context.Context, prefix, guest string) ([]plan.InstalledKernel,
 	return changed, nil
 }
 
-// refresh replaces the initramfs, then the manifest. Who is stopped in between
-// leaves a manifest that asks for it once more.
+// refresh replaces the initramfs and what stands beside it, then the manifest.
+// Who is stopped in between leaves a manifest that asks for it once more.
 func refresh(k plan.InstalledKernel, m plan.Manifest, guest, digest string) error {
-	initramfs := filepath.Join(k.HostDir, plan.KernelInitrd)
-	temporary := initramfs + ".new"
-	if err := os.RemoveAll(temporary); err != nil {
+	const suffix = ".new"
+	names := []string{plan.KernelInitrd, plan.KernelTransports}
+	clean := func() error {
+		var errs []error
+		for _, name := range names {
+			errs = append(errs, os.RemoveAll(filepath.Join(k.HostDir, name+suffix)))
+		}
+		return errors.Join(errs...)
+	}
+	if err := clean(); err != nil {
 		return err
 	}
-	defer os.Remove(temporary) // nothing is there once it has its name
+	defer clean() //nolint:errcheck // nothing is there once it has its name
 	var err error
-	if m.Modules, err = initramfsOf(filepath.Join(k.HostDir, "lib", "modules", k.Version), guest, temporary); err != nil {
+	if m.Modules, err = initramfsOf(k.HostDir, k.Version, guest, suffix); err != nil {
 		return err
 	}
-	if m.Files[plan.KernelInitrd], err = FileDigest(temporary); err != nil {
-		return err
+	for _, name := range names {
+		path := filepath.Join(k.HostDir, name)
+		if m.Files[name], err = FileDigest(path + suffix); err != nil {
+			return err
+		}
+		if err := os.Rename(path+suffix, path); err != nil {
+			return err
+		}
 	}
 	m.Guest = digest
-	manifest := filepath.Join(k.HostDir, plan.KernelManifest)
-	if err := os.Rename(temporary, initramfs); err != nil {
-		return err
-	}
 	data, err := encodeManifest(m)
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(manifest, data, 0o644, renameio.WithStaticPermissions(0o644))
+	return renameio.WriteFile(filepath.Join(k.HostDir, plan.KernelManifest), data, 0o644, renameio.WithStaticPermissions(0o644))
 }
 
 // Built lists the folders that were built for containers, sorted by name.

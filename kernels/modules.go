@@ -13,15 +13,28 @@ import (
 	"strings"
 )
 
-// Modules that a VM needs before its root is there: the bus, the agent's
-// stream, the root and the network. Each one costs boot time, so that whatever
-// can be loaded from the root is not here.
-var (
-	RequiredModules = []string{"virtio_pci", "virtio_console", "virtiofs", "virtio_net"}
-	// OptionalModules are taken when the kernel has them as modules. Kernels
-	// without IPv6 are fine.
-	OptionalModules = []string{"ipv6"}
-)
+// ModuleList is a part of the initramfs's modules, which is loaded as a whole.
+type ModuleList struct {
+	// Name is the name of the file that lists them in load order.
+	Name string
+	// Required and Optional are names of modules. Only the first must exist.
+	Required, Optional []string
+}
+
+// vsockDriver drives a vsock device.
+const vsockDriver = "vmw_vsock_virtio_transport"
+
+// Lists are the modules that a VM needs before its root is there: the bus, the
+// root and the network, then those of the agent's stream and of disks, of which
+// the guest loads the lists for the devices that it has. Each module costs boot time, so
+// that whatever can be loaded from the root is not here. Kernels without IPv6
+// or vsock are fine.
+var Lists = []ModuleList{
+	{Name: "load", Required: []string{"virtio_pci", "virtiofs", "virtio_net"}, Optional: []string{"ipv6"}},
+	{Name: "load.virtio-serial", Required: []string{"virtio_console"}},
+	{Name: "load.vsock", Optional: []string{vsockDriver}},
+	{Name: "load.disk", Optional: []string{"virtio_blk", "ext4"}},
+}
 
 // MissingModuleError says that a kernel lacks a module that a VM needs.
 type MissingModuleError struct{ Name string }
@@ -186,11 +199,17 @@ func readBounded(dir fs.FS, name string, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// loadOrder returns the files of the named modules and of all that they need,
-// each after what it needs.
-func (x *moduleIndex) loadOrder(required, optional []string) ([]string, error) {
-	w := &loadWalk{index: x, done: map[string]bool{}}
-	for i, name := range slices.Concat(required, optional) {
+// has says whether the kernel has the module, as one or built in.
+func (x *moduleIndex) has(name string) bool {
+	name = moduleName(name)
+	return x.builtin[name] || x.files[name] != ""
+}
+
+// loadOrder returns the files of the list's modules and of all that they need,
+// each after what it needs, without those in seen, which it adds to.
+func (x *moduleIndex) loadOrder(list ModuleList, seen map[string]bool) ([]string, error) {
+	w := &loadWalk{index: x, done: seen}
+	for i, name := range slices.Concat(list.Required, list.Optional) {
 		name = moduleName(name)
 		file, ok := x.files[name]
 		switch {
@@ -199,7 +218,7 @@ func (x *moduleIndex) loadOrder(required, optional []string) ([]string, error) {
 			if err := w.visit(file); err != nil {
 				return nil, err
 			}
-		case i < len(required):
+		case i < len(list.Required):
 			return nil, &MissingModuleError{Name: name}
 		}
 	}

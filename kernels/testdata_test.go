@@ -149,6 +149,9 @@ kernel/v/virtio_console.ko: kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko kernel
 kernel/net/virtio_net.ko.zst: kernel/net/net_failover.ko kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
 kernel/net/net_failover.ko:
 kernel/net/unrelated.ko:
+kernel/net/vmw_vsock_virtio_transport.ko: kernel/net/vsock.ko kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
+kernel/net/vsock.ko:
+kernel/v/virtio_blk.ko: kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
 `
 
 // moduleFiles is a modules folder: one built-in module, one in each form of
@@ -166,6 +169,10 @@ func moduleFiles(t testing.TB) map[string][]byte {
 		"kernel/net/net_failover.ko":          fakeELF("net_failover"),
 		"kernel/net/unrelated.ko":             fakeELF("unrelated"),
 		"kernel/net/not-in-modules-dep-yet.o": nil,
+		"kernel/net/vsock.ko":                 fakeELF("vsock"),
+		"kernel/v/virtio_blk.ko":              fakeELF("virtio_blk"),
+
+		"kernel/net/vmw_vsock_virtio_transport.ko": fakeELF("vmw_vsock_virtio_transport"),
 	}
 }
 

@@ -109,7 +109,7 @@ func (r *resolver) mergeSelection(s selection) {
 		settings, diags := d.Evaluate(r.scope)
 		r.diags = append(r.diags, atMost(diags)...)
 		for _, setting := range settings {
-			if r.permitted(s.asker, setting.Attribute.Path(), setting.Place, d.Snippet(setting.Place)) {
+			if r.permitted(s.asker, setting.Attribute.RowPath(), setting.Place, d.Snippet(setting.Place)) {
 				r.apply(setting, d)
 			}
 		}
@@ -143,7 +143,7 @@ func (r *resolver) mergeNamed(by asker, name string, place diag.Range, snippet *
 
 // setVariable gives the profile the value of a single variable.
 func (r *resolver) setVariable(s askedSetting) {
-	if r.permitted(s.asker, s.Attribute.Path(), s.Place, nil) {
+	if r.permitted(s.asker, s.Attribute.RowPath(), s.Place, nil) {
 		r.apply(s.Setting, nil)
 	}
 }

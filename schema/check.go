@@ -130,6 +130,8 @@ func (a *Attribute) admits(v cty.Value) *mistake {
 			return nil
 		}
 		return a.wrongType(v, `Write it in brackets, as in ["a", "b"].`)
+	case a.Type == TypeBool:
+		want = cty.Bool
 	case a.Type == TypeInt:
 		want = cty.Number
 	case a.Type == TypeBool:

@@ -10,6 +10,10 @@ import (
 	"github.com/runcvm/runcvm/internal/diag"
 )
 
+// Labelled says whether a profile may have several blocks of the type, each with
+// a name that matches LabelPattern.
+func Labelled(block string) bool { return isLabelled(block) }
+
 // Blocks lists the blocks of a profile in the order of the reference.
 func Blocks() []string { return blocks() }
 

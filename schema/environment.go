@@ -3,7 +3,6 @@ package schema
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -36,9 +35,11 @@ func variableOf(a *Attribute) string {
 func VariableNames() []string {
 	var names []string
 	for _, a := range table {
-		names = append(append(names, a.Variable), a.Aliases...)
+		if a.Variable != "" {
+			names = append(append(names, a.Variable), a.Aliases...)
+		}
 	}
-	return append(names, VariableKernel)
+	return append(names, VariableKernel, VariableDisks)
 }
 
 // MaxVariable bounds a variable's value, in bytes: more than a kernel's command line
@@ -53,13 +54,17 @@ func ReadVariable(name, text string, others ...string) ([]Setting, *diag.Diagnos
 	if len(text) > MaxVariable {
 		return nil, variableError(name, "Value too long", fmt.Sprintf("The value of a variable that sets an attribute has at most %d bytes; this one has %d.", MaxVariable, len(text)))
 	}
-	switch {
-	case name == VariableKernel:
+	switch name {
+	case VariableKernel:
 		return readKernel(text)
-	case name == VariableModules && text != "":
-		text = "all"
-	case name == VariableModules:
-		text = "version"
+	case VariableDisks:
+		return readDisks(text)
+	case VariableModules:
+		if text != "" {
+			text = "all"
+		} else {
+			text = "version"
+		}
 	}
 	for _, a := range table {
 		if a.Variable == name || slices.Contains(a.Aliases, name) {
@@ -114,11 +119,14 @@ func (a *Attribute) parseText(text string) (any, *mistake) {
 	v := cty.StringVal(text)
 	switch a.Type {
 	case TypeBool:
-		b, err := strconv.ParseBool(text)
-		if err != nil {
+		switch text {
+		case "true", "1":
+			v = cty.True
+		case "false", "0":
+			v = cty.False
+		default:
 			return nil, &mistake{"Wrong type of value", fmt.Sprintf("%s is true or false, or 1 or 0; %q is none of them.", a.Path(), text)}
 		}
-		v = cty.BoolVal(b)
 	case TypeInt:
 		n, err := cty.ParseNumberVal(text)
 		if err != nil || tooLong(n) {

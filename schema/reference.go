@@ -84,7 +84,7 @@ func (p *parser) checkProfileReference(t hcl.Traversal) bool {
 	if len(t) >= 3 {
 		block, _ := t[1].(hcl.TraverseAttr)
 		attribute, _ := t[2].(hcl.TraverseAttr)
-		if find(block.Name, attribute.Name) != nil {
+		if a := find(block.Name, attribute.Name); a != nil && !a.Labelled() {
 			return true
 		}
 		name = block.Name + "." + attribute.Name

@@ -3,8 +3,13 @@ package plan
 // Facts is everything that the engine knows of the world. runtime/facts
 // gathers it; a file may replay it.
 type Facts struct {
-	Host   Host   `json:"host"`
-	KVM    KVM    `json:"kvm"`
+	Host Host `json:"host"`
+	KVM  KVM  `json:"kvm"`
+	// VHostNet is about /dev/vhost-net, by which the host's kernel moves frames.
+	VHostNet VHostNet `json:"vhost_net"`
+	// Vsock is about /dev/vhost-vsock, by which the agent's stream goes through
+	// the host's kernel.
+	Vsock  Vsock  `json:"vsock"`
 	Tools  Tools  `json:"tools"`
 	Image  Image  `json:"image"`
 	Bundle Bundle `json:"bundle"`
@@ -35,6 +40,23 @@ type Host struct {
 type KVM struct {
 	Usable bool   `json:"usable"`
 	Reason string `json:"reason"` // a sentence: what was measured, or why it could not be
+	// Nested says that KVM lets a guest's processor have virtualisation.
+	Nested bool `json:"nested,omitempty"`
+	// PMU says that KVM lets a guest have performance counters.
+	PMU bool `json:"pmu,omitempty"`
+}
+
+// VHostNet says whether /dev/vhost-net opens.
+type VHostNet struct {
+	Usable bool   `json:"usable"`
+	Reason string `json:"reason"` // a sentence: that it opens, or why it does not
+}
+
+// Vsock says whether a machine can have a vsock device. In a plan that is
+// executed, its address has been taken.
+type Vsock struct {
+	Usable bool   `json:"usable"`
+	Reason string `json:"reason"` // a sentence: what was found
 }
 
 // Tools describes the tool root.
@@ -80,6 +102,7 @@ type InstalledKernel struct {
 	Version      string `json:"version"`
 	HostDir      string `json:"host_dir"`
 	HasVmlinux   bool   `json:"has_vmlinux"` // the extracted image, for PVH
+	Vsock        bool   `json:"vsock"`       // its initramfs drives a vsock device
 	Default      bool   `json:"default"`     // "latest" points at it
 }
 
@@ -101,6 +124,9 @@ const (
 	KernelInitrd   = "initramfs"
 	KernelBoot     = "kernel" // of a folder that was built: vmlinux where it can be entered directly, else vmlinuz
 	KernelManifest = "manifest.json"
+	// KernelTransports lists the agent's transports that the initramfs drives, one
+	// a line.
+	KernelTransports = "initramfs.transports"
 	// KernelBuiltDir, below Facts.KernelsDir, has the folders that are built for a
 	// container, named by digest.
 	KernelBuiltDir = ".built"

@@ -15,6 +15,7 @@ type ImageKernel struct {
 	Version      string `json:"version"`      // uname -r
 	Image        string `json:"image"`        // path in the image
 	Modules      string `json:"modules"`      // folder in the image
+	Vsock        bool   `json:"vsock"`        // its initramfs drives a vsock device
 	// Digest is "sha256-" and the hex SHA-256 of all that its folder is made of.
 	Digest string `json:"digest"`
 }
@@ -39,6 +40,7 @@ type KernelFiles struct {
 	Initramfs string `json:"initramfs,omitempty"`
 	Modules   string `json:"modules,omitempty"` // a folder with modules.dep
 	Version   string `json:"version,omitempty"` // uname -r, read from the image
+	Vsock     bool   `json:"vsock,omitempty"`   // the initramfs drives a vsock device
 	// Digest is that of ImageKernel.
 	Digest string `json:"digest,omitempty"`
 	// Problem is a sentence that says why they cannot boot; empty when they can.

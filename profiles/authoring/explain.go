@@ -102,7 +102,7 @@ func settersOf(set *profiles.Set) map[string][]SetBy {
 	add := func(by SetBy, list []schema.Declared) {
 		for _, declared := range list {
 			by.Where, by.Expression = declared.Place.String(), declared.Expression
-			path := declared.Attribute.Path()
+			path := declared.Attribute.RowPath()
 			setters[path] = append(setters[path], by)
 		}
 	}

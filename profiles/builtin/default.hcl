@@ -18,6 +18,17 @@ profile "default" {
     # docker run --memory is the machine's RAM; what QEMU itself needs comes on
     # top of it.
     memory = coalesce(container.memory, "512M")
+
+    # No virtual machines within the machine.
+    nested = false
+  }
+
+  kvm {
+    kernel_irqchip   = "on"
+    lost_tick_policy = "delay"
+    halt_poll        = "host"
+    hint_dedicated   = false
+    pmu              = false
   }
 
   kernel {
@@ -47,10 +58,15 @@ profile "default" {
   }
 
   network {
-    mode = "auto"
+    mode   = "auto"
+    vhost  = "auto"
+    queues = 0
   }
 
   agent {
+    # The host's kernel carries the streams where it can, else QEMU.
+    transport = "auto"
+
     # A boot takes 3 seconds in software translation on an idle machine; many at
     # once on a busy one take much longer.
     boot_timeout = "120s"

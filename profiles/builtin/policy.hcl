@@ -13,11 +13,17 @@ policy "built-in" {
       "machine.accel", "machine.cpus", "machine.memory",
       "kernel.source", "kernel.distribution", "kernel.version", "kernel.append",
       "kernel.modules", "kernel.debug",
-      "firmware.type", "rootfs.cache", "network.mode",
+      "firmware.type", "rootfs.cache", "network.mode", "network.queues",
+      "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
       "agent.boot_timeout", "agent.stop_timeout",
     ]
-    # The last three are files of the host.
-    deny = ["var.*", "kernel.image", "kernel.initramfs", "kernel.modules_dir"]
+    # These give the guest more of the host's kernel, or take its processors; those
+    # of the kernel are files of the host.
+    deny = [
+      "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
+      "network.vhost", "agent.transport", "var.*",
+      "kernel.image", "kernel.initramfs", "kernel.modules_dir",
+    ]
   }
 
   # Who may run a container on this host may mount its root directory as well.

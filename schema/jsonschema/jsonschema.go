@@ -141,7 +141,11 @@ func tableBlock(block string) Object {
 			"anyOf":       []any{value(a), reference, Object{"type": "null"}},
 		}
 	}
-	return Object{"type": "object", "properties": properties, "additionalProperties": false}
+	one := Object{"type": "object", "properties": properties, "additionalProperties": false}
+	if !schema.Labelled(block) {
+		return one
+	}
+	return Object{"type": "object", "propertyNames": Object{"pattern": schema.LabelPattern}, "additionalProperties": one}
 }
 
 // value describes an attribute's value where it is no expression.

@@ -55,6 +55,7 @@ func (s *sheet) glance(p *plan.Plan) {
 		row{"root", fmt.Sprintf("%s of %s, cache %s%s", p.Rootfs.Type, diff.Text(p.Rootfs.HostPath), p.Rootfs.Cache, map[bool]string{true: ", read-only"}[p.Rootfs.ReadOnly])},
 		row{"volumes", volumes(p)},
 		row{"network", p.Network.Mode},
+		row{"agent", "by " + p.Agent.Transport},
 		row{"entrypoint", fmt.Sprintf("%q", p.Guest.Process.Args)},
 		row{"digest", p.Digest},
 	)
