@@ -271,3 +271,19 @@ func TestHasPVH(t *testing.T) {
 		}
 	}
 }
+
+// FuzzImage reads what may be a kernel: nothing of it makes the reader fail
+// but by an error.
+func FuzzImage(f *testing.F) {
+	f.Add(bzImageOf("6.1.0", compressGzip(f, pvhELF("kernel"))))
+	f.Add(pvhELF("kernel"))
+	f.Add(moduleELF("virtio"))
+	f.Fuzz(func(t *testing.T, image []byte) {
+		release, err := ReadRelease(bytes.NewReader(image), int64(len(image)))
+		if err == nil && (!ValidRelease(release) || strings.ContainsAny(release, "/\x00")) {
+			t.Errorf("release %q", release)
+		}
+		_, _ = HasPVH(bytes.NewReader(image))
+		_, _ = modinfoDepends(image)
+	})
+}
