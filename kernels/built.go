@@ -243,7 +243,7 @@ func build(ctx context.Context, k *plan.Kernel, guest string) error {
 // that digest. It returns the modules in the initramfs.
 func (s *Sources) fill(dir, digest string) ([]string, error) {
 	boot, initramfs := filepath.Join(dir, plan.KernelBoot), filepath.Join(dir, plan.KernelInitrd)
-	var given io.Writer = io.Discard
+	given := io.Discard
 	if s.Initramfs != "" {
 		f, err := os.OpenFile(initramfs, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 		if err != nil {
