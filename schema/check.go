@@ -134,6 +134,8 @@ func (a *Attribute) admits(v cty.Value) *mistake {
 		want = cty.Bool
 	case a.Type == TypeInt:
 		want = cty.Number
+	case a.Type == TypeBool:
+		want = cty.Bool
 	}
 	if v.Type() != want {
 		return a.wrongType(v, fmt.Sprintf("Make the expression give a %s.", a.Type))

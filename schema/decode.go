@@ -201,6 +201,8 @@ func (a *Attribute) ruleSentence(f validator.FieldError, v any) string {
 		return fmt.Sprintf("has printable ASCII characters only; %q has others.", f.Value())
 	case "startswith":
 		return fmt.Sprintf("begins with %q; %s does not.", f.Param(), got)
+	case "excludes":
+		return fmt.Sprintf("must not have %q; %s has.", f.Param(), got)
 	case "excludesall":
 		return fmt.Sprintf("must not have any of the characters %q; %s has.", f.Param(), got)
 	default:

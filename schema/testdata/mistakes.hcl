@@ -221,7 +221,7 @@ profile "labelled" {
 disk "outside" {} # ERROR: Unsupported block | A disk block belongs into a profile: profile "name" { disk "data" { ... } }.
 
 profile "beside" {
-  source = "/x" # ERROR: Unsupported attribute | Write it in its block: disk "data" { source = ... }.
+  target = "/x" # ERROR: Unsupported attribute | Write it in its block: disk "data" { target = ... }.
   disk   = ["/x"] # ERROR: Unsupported attribute | disk is a block: write disk "data" { ... }.
 }
 
