@@ -35,7 +35,8 @@ type Policy struct {
 type Grant struct {
 	Place diag.Range // of the block
 	// Allow and Deny are patterns of attributes ("machine.*"); what Deny matches
-	// is denied, also where Allow matches it. Without Allow everything is allowed.
+	// is denied, also where Allow matches it. Without Allow everything is allowed; of
+	// images that the built-in policy lets them ask for.
 	Allow, Deny []Reference
 	// Profiles are patterns of the profiles that may be named; nil allows all.
 	Profiles []Reference
