@@ -13,7 +13,7 @@ import (
 // attribute, and one for each environment variable.
 func TestEveryAttributeHasACase(t *testing.T) {
 	set, variables := map[string]bool{}, map[string]bool{}
-	for _, c := range goldenCases(t) {
+	for _, c := range append(goldenCases(t), kernelCases(t)...) {
 		compiled, err := compileCase(c.config, c.facts, c.files)
 		if err != nil {
 			continue // a case of a mistake shows no plan

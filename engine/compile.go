@@ -56,6 +56,9 @@ type compiler struct {
 
 	plan  *plan.Plan
 	diags diag.Diagnostics
+	// kernelVsock says that the initramfs of the chosen kernel drives a vsock
+	// device.
+	kernelVsock bool
 }
 
 // linux returns the spec's Linux part, empty when there is none.

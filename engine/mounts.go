@@ -62,6 +62,16 @@ func (c *compiler) compileMounts() {
 	}
 	container = c.addSystemMounts(container)
 	container = append(container, c.toolMounts()...)
+	if source, destination := c.compileModules(); source != "" {
+		container = append(container, specs.Mount{
+			Destination: path.Join(plan.VolumesMount, plan.ModulesVolume), Type: "bind", Source: source,
+			Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev"},
+		})
+		// The first, so that a volume of the container's own wins.
+		guest = slices.Insert(guest, 0, plan.GuestMount{
+			Type: "volume", Source: plan.ModulesVolume, Destination: destination, Options: []string{"bind", "ro", "nosuid", "nodev"},
+		})
+	}
 	c.plan.OCI.Mounts = append(container, shared...)
 	c.plan.Guest.Mounts = guest
 }

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func TestImport(t *testing.T) {
 	if d := cmp.Diff(want, got.Kernel); d != "" || !got.Changed {
 		t.Errorf("changed %v (-want +got):\n%s", got.Changed, d)
 	}
-	if vmlinux, _ := os.ReadFile(filepath.Join(dir, "vmlinux")); string(vmlinux) != "\x7fELFkernel" {
+	if vmlinux, _ := os.ReadFile(filepath.Join(dir, "vmlinux")); !bytes.Equal(vmlinux, pvhELF("kernel")) {
 		t.Errorf("vmlinux holds %q", vmlinux)
 	}
 	if err := Verify(dir); err != nil {

@@ -98,7 +98,8 @@ func TestHostPoliciesReplaceParts(t *testing.T) {
 	}{
 		{``, []string{"built-in"}, []string{"built-in"}, []string{"built-in machine.cpus", "built-in machine.memory"}},
 		{`variable {}`, []string{"built-in"}, []string{"p"}, []string{"built-in machine.cpus", "built-in machine.memory"}},
-		{"label {}\n limit \"machine.cpus\" {\n max = 2\n }", []string{"p"}, []string{"built-in"}, []string{"p machine.cpus", "built-in machine.memory"}},
+		{"label {\n deny = [\"kernel.*\"]\n }", []string{"p", "built-in"}, []string{"built-in"}, []string{"built-in machine.cpus", "built-in machine.memory"}},
+		{"label {\n allow = [\"*\"]\n }\n limit \"machine.cpus\" {\n max = 2\n }", []string{"p"}, []string{"built-in"}, []string{"p machine.cpus", "built-in machine.memory"}},
 	}
 	for _, test := range tests {
 		set, diags := LoadFS(files(map[string]string{"p.hcl": "policy \"p\" {\n" + test.policy + "\n}\n"}), HostDir)
@@ -300,13 +301,38 @@ func FuzzRequest(f *testing.F) {
 
 // TestTruthOfAVariable sets an attribute that is true or false.
 func TestTruthOfAVariable(t *testing.T) {
-	for text, wrong := range map[string]string{"true": "", "false": "", "yes": `machine.nested is true or false; "yes" is neither.`} {
+	for text, wrong := range map[string]string{"true": "", "false": "", "1": "", "0": "", "yes": `machine.nested is true or false, or 1 or 0; "yes" is none of them.`} {
 		p, diags := Resolve(new(Set), Request{Env: []string{"RUNCVM_MACHINE_NESTED=" + text}, Image: plan.Image{EnvKnown: true}}, schema.Variables{})
 		if got := diag.OneLine(diags.Err()); !strings.Contains(got, wrong) || (got == "") != (wrong == "") {
 			t.Errorf("%s: %s\nwant %s", text, got, wrong)
 		}
-		if got := schema.MachineNested.Of(p); got != (text == "true") {
+		if got := schema.MachineNested.Of(p); got != (text == "true" || text == "1") {
 			t.Errorf("%s: %t", text, got)
+		}
+	}
+}
+
+// TestRequiredDisk wants no warning of what a required profile adds to what
+// nobody has set.
+func TestRequiredDisk(t *testing.T) {
+	disk := func(name, size string) string {
+		return "profile \"" + name + "\" {\n disk \"data\" {\n source = \"/d\"\n target = \"/t\"\n size = \"" + size + "\"\n }\n}\n"
+	}
+	set, diags := LoadFS(files(map[string]string{"p.hcl": "policy \"p\" {\n required_profiles = [\"must\"]\n}\n" + disk("must", "1G") + disk("web", "2G")}), HostDir)
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"": "", "web": "disk.data.size is 2GiB by "} {
+		p, diags := Resolve(set, asks(name), schema.Variables{})
+		if err := diags.Err(); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, w := range p.Warnings {
+			got += w.Detail
+		}
+		if !strings.HasPrefix(got, want) || (got == "") != (want == "") || strings.Count(got, "requires") > 1 {
+			t.Errorf("%q: %s\nwant %s", name, got, want)
 		}
 	}
 }

@@ -134,6 +134,8 @@ func (a *Attribute) admits(v cty.Value) *mistake {
 		want = cty.Bool
 	case a.Type == TypeInt:
 		want = cty.Number
+	case a.Type == TypeBool:
+		want = cty.Bool
 	}
 	if v.Type() != want {
 		return a.wrongType(v, fmt.Sprintf("Make the expression give a %s.", a.Type))
@@ -168,6 +170,9 @@ func forget(v cty.Value) cty.Value {
 func unknownProfile() cty.Value {
 	values := map[string]cty.Value{}
 	for _, block := range blocks() {
+		if isLabelled(block) {
+			continue
+		}
 		members := map[string]cty.Value{}
 		for _, a := range AttributesOf(block) {
 			members[a.Name] = cty.UnknownVal(a.ctyType())

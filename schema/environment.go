@@ -20,6 +20,10 @@ const VariablePrefix = "RUNCVM_"
 // DISTRIBUTION or DISTRIBUTION/VERSION.
 const VariableKernel = VariablePrefix + "KERNEL"
 
+// VariableModules with any value sets kernel.modules to "all", as the shell
+// scripts that came before had it.
+const VariableModules = VariableKernel + "_MOUNT_LIB_MODULES"
+
 // variableOf is the name of the variable for an attribute that has none in the
 // table: RUNCVM_AGENT_BOOT_TIMEOUT.
 func variableOf(a *Attribute) string {
@@ -55,6 +59,12 @@ func ReadVariable(name, text string, others ...string) ([]Setting, *diag.Diagnos
 		return readKernel(text)
 	case VariableDisks:
 		return readDisks(text)
+	case VariableModules:
+		if text != "" {
+			text = "all"
+		} else {
+			text = "version"
+		}
 	}
 	for _, a := range table {
 		if a.Variable == name || slices.Contains(a.Aliases, name) {
@@ -109,10 +119,14 @@ func (a *Attribute) parseText(text string) (any, *mistake) {
 	v := cty.StringVal(text)
 	switch a.Type {
 	case TypeBool:
-		if text != "true" && text != "false" {
-			return nil, &mistake{"Wrong type of value", fmt.Sprintf("%s is true or false; %q is neither.", a.Path(), text)}
+		switch text {
+		case "true", "1":
+			v = cty.True
+		case "false", "0":
+			v = cty.False
+		default:
+			return nil, &mistake{"Wrong type of value", fmt.Sprintf("%s is true or false, or 1 or 0; %q is none of them.", a.Path(), text)}
 		}
-		v = cty.BoolVal(text == "true")
 	case TypeInt:
 		n, err := cty.ParseNumberVal(text)
 		if err != nil || tooLong(n) {
@@ -150,13 +164,18 @@ func variableError(name, summary, detail string) *diag.Diagnostic {
 }
 
 // ParseValue reads a value of the attribute with that path, as its environment
-// variable has it. The error is a sentence.
+// variable has it; one of a labelled block has the label in its path. The error is a sentence.
 func ParseValue(path, text string) (*Attribute, any, error) {
 	var known []string
 	for _, a := range table {
 		known = append(known, a.Path())
-		if a.Path() != path {
+		switch {
+		case a.isOneOf(path):
+			a = a.In(strings.Split(path, ".")[1])
+		case a.Path() != path:
 			continue
+		case a.Labelled():
+			return nil, nil, fmt.Errorf("there may be several %s blocks: name the one that is meant, as in %q", a.Block, a.In("data").Path())
 		}
 		value, wrong := a.parseText(text)
 		if wrong != nil {

@@ -50,13 +50,37 @@ var (
 		Block: "kvm", Name: "pmu",
 		Doc: `Whether the guest has the processor's performance counters, for tools such as perf. Of no effect without KVM.`,
 	})
+	KernelSource = attr[string](Attribute{
+		Block: "kernel", Name: "source", Rules: "oneof=auto image catalogue files",
+		Doc: `Where the kernel comes from. "image": the image's own, in the place that is usual for its distribution; "catalogue": the installed ones, by kernel.distribution and kernel.version; "files": files of the host, by kernel.image. "auto" is the first of these that there is: what kernel.image, kernel.distribution or kernel.version names, the image's own, the one of the distribution that the image's /etc/os-release names by ID, then by ID_LIKE, the default.`,
+	})
 	KernelDistribution = attr[string](Attribute{
-		Block: "kernel", Name: "distribution", Rules: "required,excludesall=/ ",
-		Doc: `The distribution whose kernel boots: the name of a folder of the installed kernels, such as "debian".`,
+		Block: "kernel", Name: "distribution", Rules: "required,printascii,excludesall=/ ,excludes=..",
+		Doc: `The distribution whose kernel boots: the name of a folder of the installed kernels, such as "debian". "auto" is that of the image.`,
 	})
 	KernelVersion = attr[string](Attribute{
-		Block: "kernel", Name: "version", Rules: "required,excludesall=/ ",
+		Block: "kernel", Name: "version", Rules: "required,printascii,excludesall=/ ,excludes=..",
 		Doc: `The kernel's release as "uname -r" prints it, or "latest" for the distribution's default one.`,
+	})
+	KernelImage = attr[string](Attribute{
+		Block: "kernel", Name: "image", Rules: "max=4096",
+		Doc: `The absolute path, on the host, of the kernel image (bzImage) that kernel.source = "files" boots; "" for none.`,
+	})
+	KernelInitramfs = attr[string](Attribute{
+		Block: "kernel", Name: "initramfs", Rules: "max=4096",
+		Doc: `The absolute path, on the host, of the initramfs for kernel.image, one that RunCVM has built; "" builds one from kernel.modules_dir.`,
+	})
+	KernelModulesDir = attr[string](Attribute{
+		Block: "kernel", Name: "modules_dir", Rules: "max=4096",
+		Doc: `The absolute path, on the host, of the folder with the modules of kernel.image and their modules.dep; "" for a kernel with everything built in.`,
+	})
+	KernelModules = attr[string](Attribute{
+		Block: "kernel", Name: "modules", Aliases: []string{VariableModules}, Rules: "oneof=auto version all none",
+		Doc: `How the guest sees the modules of a kernel that is not the image's own. "version": at /lib/modules/<version>, read-only; "all": over the whole /lib/modules; "none": not at all. The mount point is made in the image where it is missing. "auto" is "version" where the image has the program modprobe, else "none".`,
+	})
+	KernelDebug = attr[bool](Attribute{
+		Block: "kernel", Name: "debug",
+		Doc: `Whether the kernel says on the console what it does. The console's lines are in the container's supervisor.log.`,
 	})
 	KernelAppend = attr[[]string](Attribute{
 		Block: "kernel", Name: "append", Rules: "max=64,dive,required,printascii",
@@ -86,7 +110,7 @@ var (
 	})
 	DiskSize = attr[units.Bytes](Attribute{
 		Block: "disk", Label: AnyLabel, Name: "size", Rules: "min=1048576,max=17592186044416",
-		Doc: `The size of a disk that has to be made: its file is sparse, and takes what is written to it. A disk that is there keeps its size; without this attribute it has to be there.`,
+		Doc: `The size of a disk that has to be made: its file is sparse, and takes what is written to it. It is rounded up to a multiple of 4KiB. A disk that is there keeps its size; without this attribute it has to be there.`,
 	})
 	DiskCache = attr[string](Attribute{
 		Block: "disk", Label: AnyLabel, Name: "cache", Rules: "oneof=writeback none writethrough directsync unsafe", Preset: "writeback",

@@ -23,6 +23,8 @@ const (
 	QEMU    Capability = "qemu"    // a QEMU in the tool root of the installation
 	Install Capability = "install" // an installation below Prefix
 	Rootfs  Capability = "rootfs"  // the tar archive of Debian's root
+	// GenericKernel is the Debian package of the kernel for all machines.
+	GenericKernel Capability = "generic-kernel"
 )
 
 // RequireVariable names the capabilities that must not be missing, separated
@@ -38,6 +40,11 @@ func Binary() string { return filepath.Join(Prefix(), "bin", "runcvm") }
 // RootfsArchive is a tar archive of a minimal Debian root file system.
 func RootfsArchive() string {
 	return variable("RUNCVM_ROOTFS", "/var/cache/runcvm/rootfs/bookworm.tar")
+}
+
+// GenericKernelPackage is Debian's package of its generic kernel.
+func GenericKernelPackage() string {
+	return variable("RUNCVM_GENERIC_KERNEL", "/var/cache/runcvm/kernels/generic.deb")
 }
 
 func variable(name, fallback string) string {
@@ -80,6 +87,8 @@ func Has(c Capability) error {
 		return hasFile(Binary(), "make install")
 	case Rootfs:
 		return hasFile(RootfsArchive(), "make rootfs")
+	case GenericKernel:
+		return hasFile(GenericKernelPackage(), "make generic-kernel")
 	}
 	return fmt.Errorf("unknown capability %q", c)
 }

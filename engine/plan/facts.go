@@ -17,6 +17,9 @@ type Facts struct {
 	KernelsDir string `json:"kernels_dir"`
 	// Kernels are those installed there, sorted by distribution, then version.
 	Kernels []InstalledKernel `json:"kernels"`
+	// KernelFiles are the host's files that the profile names; nil when it names
+	// none.
+	KernelFiles *KernelFiles `json:"kernel_files,omitempty"`
 }
 
 // Host is the machine that runs the container.
@@ -70,6 +73,14 @@ type Image struct {
 	// Labels are those of the image and those given to docker run: which of them
 	// are the image's is not recorded anywhere.
 	Labels map[string]string `json:"labels,omitempty"`
+	// OSRelease is what the image says that it is; nil when it says nothing.
+	OSRelease *OSRelease `json:"os_release,omitempty"`
+	// Kernel is the image's own; nil without one that could boot.
+	Kernel *ImageKernel `json:"kernel,omitempty"`
+	// UnusableKernels are files that look like the image's kernel and cannot boot.
+	UnusableKernels []UnusableKernel `json:"unusable_kernels,omitempty"`
+	// Modprobe says that the image has the program modprobe.
+	Modprobe bool `json:"modprobe,omitempty"`
 	// Env is the RUNCVM_* variables of the image's own environment, NAME=VALUE.
 	// EnvKnown says whether the image was there to look at.
 	Env      []string `json:"env,omitempty"`
@@ -111,11 +122,15 @@ const (
 	KernelImage    = "vmlinuz"
 	KernelVmlinux  = "vmlinux"
 	KernelInitrd   = "initramfs"
+	KernelBoot     = "kernel" // of a folder that was built: vmlinux where it can be entered directly, else vmlinuz
 	KernelManifest = "manifest.json"
 	// KernelTransports lists the agent's transports that the initramfs drives, one
 	// a line.
 	KernelTransports = "initramfs.transports"
-	ToolsManifest    = "etc/runcvm/tools.json" // below the tool root
+	// KernelBuiltDir, below Facts.KernelsDir, has the folders that are built for a
+	// container, named by digest.
+	KernelBuiltDir = ".built"
+	ToolsManifest  = "etc/runcvm/tools.json" // below the tool root
 )
 
 // Manifest is the manifest of a kernel's folder.
@@ -126,4 +141,6 @@ type Manifest struct {
 	Modules      []string          `json:"modules"`           // in the initramfs, in load order
 	Files        map[string]string `json:"files"`             // sha256 in hex by path within the folder
 	Builder      string            `json:"builder,omitempty"` // digest of what built the initramfs: inputs and options
+	Added        bool              `json:"added,omitempty"`   // by who runs the host, not by an installation
+	Guest        string            `json:"guest,omitempty"`   // sha256 in hex of the runcvm-guest in the initramfs
 }

@@ -87,12 +87,34 @@ type Machine struct {
 
 // Kernel is what boots. Paths are those within the tool root.
 type Kernel struct {
-	Distribution string `json:"distribution"`
+	Source string `json:"source"` // "image", "catalogue" or "files"
+	// Reason says in a sentence why this one.
+	Reason       string `json:"reason"`
+	Distribution string `json:"distribution,omitempty"`
 	Version      string `json:"version"` // uname -r
 	HostDir      string `json:"host_dir"`
-	Image        string `json:"image"`
-	Initramfs    string `json:"initramfs"`
-	CommandLine  string `json:"command_line"`
+	// Build is what HostDir is made from before the start, unless it is there; nil
+	// for an installed kernel.
+	Build       *KernelBuild `json:"build,omitempty"`
+	Image       string       `json:"image"`
+	Initramfs   string       `json:"initramfs"`
+	CommandLine string       `json:"command_line"`
+	// Modules is how the guest sees the kernel's modules: "version" at
+	// /lib/modules/<version>, "all" over the whole /lib/modules, or "none".
+	Modules string `json:"modules"`
+	// ModulesReason says why, in a sentence, when Modules was chosen by "auto".
+	ModulesReason string `json:"modules_reason,omitempty"`
+}
+
+// KernelBuild are the files that a kernel's folder is built from. They are read
+// below Root, which no link leads out of, and must have the digest that is the
+// folder's name.
+type KernelBuild struct {
+	Root      string   `json:"root"`  // on the host: the image's root, or "/"
+	Image     string   `json:"image"` // absolute, from Root
+	Modules   string   `json:"modules,omitempty"`
+	Formats   []string `json:"formats,omitempty"` // how the names of modules end, where modules.dep is missing
+	Initramfs string   `json:"initramfs,omitempty"`
 }
 
 // Firmware runs before the kernel.

@@ -32,9 +32,19 @@ profile "default" {
   }
 
   kernel {
-    distribution = "debian"
+    # The image's own, that of its distribution, or Debian's.
+    source       = "auto"
+    distribution = "auto"
     version      = "latest"
-    append       = []
+
+    # Files of the host instead.
+    image       = ""
+    initramfs   = ""
+    modules_dir = ""
+
+    append  = []
+    modules = "auto"
+    debug   = false
   }
 
   firmware {

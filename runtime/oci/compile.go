@@ -77,6 +77,9 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if !filepath.IsAbs(root) {
 		root = filepath.Join(bundle, root)
 	}
+	if err := r.describeImage(root, &metadata); err != nil {
+		return plan.Facts{}, err
+	}
 	return facts.Gather(facts.Options{
 		CacheDir: r.RunDir,
 		Tools:    tools,
@@ -103,6 +106,7 @@ func (r *Runtime) compileWith(spec *specs.Spec, f *plan.Facts, request profiles.
 		diags.Sort()
 		return nil, diags
 	}
+	r.addKernelFiles(profile, f)
 	p, diags := engine.Compile(profile, spec, f)
 	return p, diags.Err()
 }

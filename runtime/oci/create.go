@@ -35,7 +35,7 @@ type CreateOptions struct {
 
 // Create prepares the container's VM and creates the container.
 func (r *Runtime) Create(ctx context.Context, o CreateOptions) error {
-	return r.withContainer(o, func(dir string, files []*os.File) error {
+	return r.withContainer(ctx, o, func(dir string, files []*os.File) error {
 		return r.runRuncWith(ctx, files, runcArgs("create", dir, o, files)...)
 	})
 }
@@ -50,7 +50,7 @@ type RunOptions struct {
 // Run creates the container, starts it and, unless the options detach it,
 // waits for its end and deletes it.
 func (r *Runtime) Run(ctx context.Context, o RunOptions) error {
-	return r.withContainer(o.CreateOptions, func(dir string, files []*os.File) error {
+	return r.withContainer(ctx, o.CreateOptions, func(dir string, files []*os.File) error {
 		err := r.runRuncWith(ctx, files, runcArgs("run", dir, o.CreateOptions, files)...)
 		if o.Timeline != "" {
 			data, rerr := os.ReadFile(filepath.Join(dir, supervisor.TimelineFile))
@@ -77,8 +77,9 @@ func runcArgs(verb, dir string, o CreateOptions, files []*os.File) []string {
 }
 
 // withContainer makes the state folder of a new container and calls do with
-// it and the files that the supervisor inherits, which do closes. When that fails and runc knows no container, nothing is left behind.
-func (r *Runtime) withContainer(o CreateOptions, do func(dir string, files []*os.File) error) error {
+// it and the files that the supervisor inherits, which do closes. When that fails
+// and runc knows no container, nothing is left behind.
+func (r *Runtime) withContainer(ctx context.Context, o CreateOptions, do func(dir string, files []*os.File) error) error {
 	if err := checkID(o.ID); err != nil {
 		return err
 	}
@@ -96,6 +97,11 @@ func (r *Runtime) withContainer(o CreateOptions, do func(dir string, files []*os
 		return err
 	}
 	defer prepared.close()
+	letGo, err := r.holdKernel(ctx, prepared.plan)
+	if err != nil {
+		return err
+	}
+	defer letGo()
 	release, err := r.claimState(o.ID)
 	if err != nil {
 		return err
@@ -113,6 +119,7 @@ func (r *Runtime) withContainer(o CreateOptions, do func(dir string, files []*os
 
 // prepared is what a container is made of.
 type prepared struct {
+	plan *plan.Plan
 	// state are the files of the state folder: the plan, our config.json, the path
 	// of the caller's bundle, the beginning of the timeline.
 	state map[string][]byte
@@ -148,7 +155,7 @@ func (r *Runtime) prepare(id, bundle string) (_ *prepared, err error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &prepared{inherited: inherited}
+	made := &prepared{plan: p, inherited: inherited}
 	defer func() {
 		if err != nil {
 			made.close()
