@@ -110,6 +110,7 @@ func (c *compiler) kernelArguments() []string {
 			"mitigations=off",
 		)
 	}
+	args = append(args, c.initArguments()...)
 	return append(args, schema.KernelAppend.Of(c.profile)...)
 }
 

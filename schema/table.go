@@ -47,6 +47,14 @@ var (
 		Block: "network", Name: "mode", Rules: "oneof=auto none",
 		Doc: `"auto" gives the machine the container's own interfaces, with their addresses; "none" gives it the loopback only.`,
 	})
+	InitMode = attr[string](Attribute{
+		Block: "init", Name: "mode", Rules: "oneof=auto supervise exec",
+		Doc: `Who is the machine's PID 1. "supervise" is runcvm-guest, with the entrypoint as PID 1 of a namespace; the container ends with it. "exec" is the entrypoint itself, with the whole machine at its command; the container ends when it powers the machine off. "auto" is "exec" for an entrypoint that is an init (systemd, openrc-init, busybox init, sysvinit), else "supervise".`,
+	})
+	CgroupfsMode = attr[string](Attribute{
+		Block: "cgroupfs", Name: "mode", Rules: "oneof=auto none systemd 1 cgroup1 2 cgroup2 hybrid mixed",
+		Doc: `What the guest mounts at /sys/fs/cgroup. "1" (or "cgroup1") is a hierarchy for each controller; "2" (or "cgroup2") the unified one; "hybrid" (or "mixed") both, the unified one at /sys/fs/cgroup/unified; "none" (or "systemd") nothing. "auto" is "none" for an entrypoint that is systemd, else "hybrid", as far as the kernel has it.`,
+	})
 	AgentBootTimeout = attr[time.Duration](Attribute{
 		Block: "agent", Name: "boot_timeout", Rules: "min=1s,max=1h",
 		Doc: `How long the guest may take until it is ready for the entrypoint, as a duration: "60s".`,

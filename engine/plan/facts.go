@@ -45,7 +45,10 @@ type Tools struct {
 
 // Image is the container's image.
 type Image struct {
-	Labels map[string]string `json:"labels,omitempty"`
+	// Program is where the entrypoint's program lies in the container, links
+	// followed; empty when the host cannot tell.
+	Program string            `json:"program,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
 }
 
 // Bundle is where the container's files are on the host.

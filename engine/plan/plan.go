@@ -25,6 +25,8 @@ type Plan struct {
 	Firmware Firmware `json:"firmware"`
 	Rootfs   Rootfs   `json:"rootfs"`
 	Network  Network  `json:"network"`
+	Init     Init     `json:"init"`
+	Cgroupfs Cgroupfs `json:"cgroupfs"`
 	Agent    Agent    `json:"agent"`
 	Guest    Guest    `json:"guest"`
 
@@ -94,6 +96,36 @@ type Network struct {
 	// ReservedPorts is the local port range, both ends included, that stays
 	// with the container's own stack.
 	ReservedPorts [2]uint16 `json:"reserved_ports"`
+}
+
+// Init is the machine's PID 1.
+type Init struct {
+	// Mode is InitSupervise, runcvm-guest with the entrypoint in a PID namespace,
+	// or InitExec, the entrypoint itself.
+	Mode string `json:"mode"`
+	// Reason says why, in a sentence, when Mode was chosen by "auto".
+	Reason string `json:"reason,omitempty"`
+	// System is the kind of init that the entrypoint is ("systemd", "busybox",
+	// "openrc", "sysvinit", "s6"); empty when it is none that is known.
+	System string `json:"system,omitempty"`
+	// Signals are Linux signal numbers that an InitExec entrypoint takes for
+	// something else than the end, each with what is sent in its place.
+	Signals map[int]int `json:"signals,omitempty"`
+}
+
+// Modes of Init.
+const (
+	InitSupervise = "supervise"
+	InitExec      = "exec"
+)
+
+// Cgroupfs is what the guest mounts at /sys/fs/cgroup.
+type Cgroupfs struct {
+	Mode string `json:"mode"` // "none", "1", "2" or "hybrid"
+	// Reason says why, in a sentence, when Mode was chosen by "auto". What the
+	// guest's kernel lacks is then left out.
+	Reason   string `json:"reason,omitempty"`
+	ReadOnly bool   `json:"read_only,omitempty"`
 }
 
 // Agent is about runcvm-guest.

@@ -26,6 +26,8 @@ func WriteText(w io.Writer, p *Plan) error {
 	row("kernel", "%s %s", p.Kernel.Distribution, p.Kernel.Version)
 	row("root", "%s of %s, cache %s%s", p.Rootfs.Type, p.Rootfs.HostPath, p.Rootfs.Cache, map[bool]string{true: ", read-only"}[p.Rootfs.ReadOnly])
 	row("network", "%s", p.Network.Mode)
+	row("init", "%s%s", p.Init.Mode, because(p.Init.Reason))
+	row("cgroupfs", "%s%s%s", p.Cgroupfs.Mode, map[bool]string{true: ", read-only"}[p.Cgroupfs.ReadOnly], because(p.Cgroupfs.Reason))
 	row("entrypoint", "%q", p.Guest.Process.Args)
 	row("digest", "%s", digest)
 	fmt.Fprintln(t)
@@ -46,4 +48,12 @@ func WriteText(w io.Writer, p *Plan) error {
 		fmt.Fprintf(t, "\nWarning: %s\n  %s\n", warning.Summary, warning.Detail)
 	}
 	return t.Flush()
+}
+
+// because puts a reason in parentheses.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + strings.TrimSuffix(reason, ".") + ")"
 }

@@ -9,17 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long after the entrypoint's start a signal waits until the
-// entrypoint is ready for it.
-const patience = 2 * time.Second
+// How long after the entrypoint's start a signal waits until the entrypoint is
+// ready for it.
+const (
+	patience = 2 * time.Second
+	// initPatience is for an init, which does not fail to set its handlers but
+	// has much to do before.
+	initPatience = 30 * time.Second
+)
 
-// awaitHandler waits until the container's PID 1, which began at start, would
-// take notice of a signal. The kernel drops what a PID 1 has no handler for, so
+// awaitHandler waits until the container's PID 1 would take notice of a signal,
+// and not beyond the deadline. The kernel drops what a PID 1 has no handler for, so
 // a stop that follows at once upon a start would be lost: a program takes its
 // time under emulation until it has set its handlers. A program that never
 // does is not kept waiting for long, nor is SIGKILL.
-func awaitHandler(pid int, start time.Time, sig unix.Signal) {
-	for sig != unix.SIGKILL && sig != unix.SIGSTOP && time.Since(start) < patience && dropped(pid, sig) {
+func awaitHandler(pid int, deadline time.Time, sig unix.Signal) {
+	for sig != unix.SIGKILL && sig != unix.SIGSTOP && time.Now().Before(deadline) && dropped(pid, sig) {
 		time.Sleep(5 * time.Millisecond)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/runcvm/runcvm/guest/agent/rootfs"
 )
 
-// openTerminal makes a terminal the stage's standard descriptors and its
-// controlling terminal, and sends its master to the agent. It comes from the
+// openTerminal makes a terminal the stage's standard descriptors and, but for
+// the VM's PID 1, its controlling terminal, and sends its master to the agent. It comes from the
 // container's own devpts, so that its name is right for the program.
 func (s *stage) openTerminal(o *runOrder) error {
 	master, err := unix.Open("/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
@@ -33,7 +33,7 @@ func (s *stage) openTerminal(o *runOrder) error {
 		return fmt.Errorf("open the terminal %s: %w", name, err)
 	}
 	defer unix.Close(slave)
-	if o.PlainNewlines {
+	if o.PlainNewlines || !o.Spec.Terminal {
 		if err := clearONLCR(slave); err != nil {
 			return fmt.Errorf("set the terminal's modes: %w", err)
 		}
@@ -43,8 +43,16 @@ func (s *stage) openTerminal(o *runOrder) error {
 			return err
 		}
 	}
-	if err := unix.IoctlSetInt(slave, unix.TIOCSCTTY, 0); err != nil {
-		return fmt.Errorf("take the terminal: %w", err)
+	if !o.Spec.Terminal {
+		// A log: what comes in is not part of it.
+		if err := clearEcho(slave); err != nil {
+			return fmt.Errorf("set the terminal's modes: %w", err)
+		}
+	}
+	if !o.PID1 {
+		if err := unix.IoctlSetInt(slave, unix.TIOCSCTTY, 0); err != nil {
+			return fmt.Errorf("take the terminal: %w", err)
+		}
 	}
 	for fd := range 3 {
 		if err := unix.Dup3(slave, fd, 0); err != nil {
@@ -52,6 +60,16 @@ func (s *stage) openTerminal(o *runOrder) error {
 		}
 	}
 	return s.channel.send(report{Terminal: true}, master)
+}
+
+// clearEcho keeps the terminal from writing what it reads.
+func clearEcho(terminal int) error {
+	modes, err := unix.IoctlGetTermios(terminal, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	modes.Lflag &^= unix.ECHO
+	return unix.IoctlSetTermios(terminal, unix.TCSETS, modes)
 }
 
 // clearONLCR makes the terminal write a new line as LF alone.

@@ -40,6 +40,16 @@ profile "default" {
     mode = "auto"
   }
 
+  init {
+    # An init, such as systemd, becomes the machine's PID 1.
+    mode = "auto"
+  }
+
+  cgroupfs {
+    # Left to systemd where that is the entrypoint.
+    mode = "auto"
+  }
+
   agent {
     # A boot takes 3 seconds in software translation on an idle machine; many at
     # once on a busy one take much longer.

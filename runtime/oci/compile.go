@@ -71,15 +71,29 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if !filepath.IsAbs(root) {
 		root = filepath.Join(bundle, root)
 	}
+	program, err := programOf(bundle, spec)
+	if err != nil {
+		return plan.Facts{}, err
+	}
 	return facts.Gather(facts.Options{
 		CacheDir: r.RunDir,
 		Tools:    tools,
 		Kernels:  installed,
 
 		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
-		Image:      plan.Image{Labels: labels},
+		Image:      plan.Image{Program: program, Labels: labels},
 		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec)},
 	})
+}
+
+// programOf finds the entrypoint's program in the image. That it is not there is
+// no error yet: see checkEntrypoint.
+func programOf(bundle string, spec *specs.Spec) (string, error) {
+	view, err := image.NewView(bundle, spec)
+	if err != nil {
+		return "", err
+	}
+	return image.Program(view, spec.Process)
 }
 
 // compile chooses the profiles and compiles the plan.

@@ -25,6 +25,8 @@ type Config struct {
 
 	MaskedPaths   []string `json:"masked_paths,omitempty"`
 	ReadonlyPaths []string `json:"readonly_paths,omitempty"`
+
+	Cgroupfs *api.Cgroupfs `json:"cgroupfs,omitempty"`
 }
 
 // MountShare mounts the virtiofs share with the tag at dir, which it makes.
@@ -64,6 +66,11 @@ func Build(c Config) error {
 			return fmt.Errorf("make the device %q: %w", d.Path, err)
 		}
 	}
+	if c.Cgroupfs != nil {
+		if err := t.mountCgroups(*c.Cgroupfs); err != nil {
+			return err
+		}
+	}
 	if err := t.hide(c.MaskedPaths, c.ReadonlyPaths); err != nil {
 		return err
 	}
@@ -81,7 +88,7 @@ func ownsDev(mounts []api.Mount) bool {
 	owns := false
 	for _, m := range mounts {
 		if filepath.Clean(m.Destination) == "/dev" {
-			owns = m.Type == "tmpfs"
+			owns = m.Type == "tmpfs" || m.Type == "devtmpfs"
 		}
 	}
 	return owns
