@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -72,7 +73,7 @@ func (c *compiler) chooseInit(system string) (mode, reason string) {
 	case c.spec.Process.User.UID != 0:
 		return plan.InitSupervise, fmt.Sprintf("The entrypoint %s is an init, but its user is not root.", name)
 	}
-	return plan.InitExec, fmt.Sprintf("The entrypoint is the init %s (%s).", name, system)
+	return plan.InitExec, fmt.Sprintf("The entrypoint is an init: %s (%s).", cmp.Or(name, c.spec.Process.Args[0]), system)
 }
 
 // checkExec reports what an entrypoint that is the machine's PID 1 cannot have.
@@ -105,8 +106,11 @@ var systemFolders = []string{"/sbin", "/usr/sbin", "/bin", "/usr/bin"}
 
 // initSystem is the kind of init that the entrypoint is.
 func (c *compiler) initSystem() string {
-	if c.spec.Process == nil || len(c.spec.Process.Args) == 0 {
+	switch system := schema.InitSystem.Of(c.profile); {
+	case system == "none" || c.spec.Process == nil || len(c.spec.Process.Args) == 0:
 		return ""
+	case system != "auto":
+		return system
 	}
 	args, program := c.spec.Process.Args, c.facts.Image.Program
 	called := path.Base(args[0])

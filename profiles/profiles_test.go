@@ -3,6 +3,7 @@ package profiles
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -156,7 +157,8 @@ func TestLoad(t *testing.T) {
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if want, got := []string{"default", "web"}, set.names(); !slices.Equal(want, got) {
+	want := slices.Sorted(maps.Keys(builtins()))
+	if want, got := append(want, "web"), set.names(); !slices.Equal(want, got) {
 		t.Errorf("names %q, want %q", got, want)
 	}
 

@@ -42,7 +42,8 @@ profile "default" {
 
   init {
     # An init, such as systemd, becomes the machine's PID 1.
-    mode = "auto"
+    mode   = "auto"
+    system = "auto"
   }
 
   cgroupfs {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,113 +13,132 @@ import (
 	"github.com/runcvm/runcvm/guest/api"
 )
 
-// cgroupDir is where control groups are mounted, and unifiedDir where the
-// unified hierarchy is beside those of version 1.
+// cgroupDir is where control groups are mounted, and unifiedName the unified
+// hierarchy's folder there beside those of version 1.
 const (
-	cgroupDir  = "/sys/fs/cgroup"
-	unifiedDir = cgroupDir + "/unified"
+	cgroupDir   = "/sys/fs/cgroup"
+	unifiedName = "unified"
 )
 
 // cgroupFlags are those that every system mounts control groups with.
 const cgroupFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RELATIME
 
-// mountCgroups mounts the control groups of the guest's kernel.
-func (t tree) mountCgroups(c api.Cgroupfs) error {
-	kernel, err := readCgroupKernel()
-	if err != nil {
-		return err
+// prepareCgroups mounts the control groups at a directory outside of the root,
+// while that is being put together: a mount of version 1 makes the kernel wait.
+// The result says whether there is something to move to its place.
+func prepareCgroups(c *api.Cgroupfs, dir string) <-chan preparedCgroups {
+	done := make(chan preparedCgroups, 1)
+	if c == nil {
+		done <- preparedCgroups{}
+		return done
 	}
-	mode, err := kernel.choose(c)
-	if err != nil {
-		return err
-	}
-	switch mode {
-	case "":
-		return nil
-	case api.CgroupV2:
-		return t.mountCgroup(cgroupDir, "cgroup2", "", c.ReadOnly)
-	}
-	err = t.mountV1(kernel.controllers)
-	if errors.Is(err, errNoV1) && c.Optional {
-		return t.mountCgroup(cgroupDir, "cgroup2", "", c.ReadOnly)
-	}
-	if err != nil {
-		return err
-	}
-	if mode == api.CgroupHybrid {
-		if err := t.mountCgroup(unifiedDir, "cgroup2", "", false); err != nil {
-			return err
+	go func() {
+		mounted, err := mountCgroups(*c, dir)
+		if mounted && err == nil && c.ReadOnly {
+			// The mounts alone: read-only as file systems, they could be nowhere else.
+			attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+			err = unix.MountSetattr(unix.AT_FDCWD, dir, unix.AT_RECURSIVE, &attr)
 		}
-	}
-	if !c.ReadOnly {
-		return nil
-	}
-	return t.at(cgroupDir, func(path string) error {
-		attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-		return unix.MountSetattr(unix.AT_FDCWD, path, unix.AT_RECURSIVE, &attr)
-	})
+		done <- preparedCgroups{mounted, err}
+	}()
+	return done
 }
 
-// mountV1 mounts a hierarchy for each controller, as far as the kernel lets: one
-// that is disabled for version 1 alone shows only when it is mounted.
-func (t tree) mountV1(controllers []string) error {
+type preparedCgroups struct {
+	mounted bool
+	err     error
+}
+
+// placeCgroups moves what has been prepared at dir.
+func (t tree) placeCgroups(prepared preparedCgroups, dir string) error {
+	if prepared.err != nil || !prepared.mounted {
+		return prepared.err
+	}
 	p, err := t.ensure(cgroupDir, true)
 	if err != nil {
 		return err
 	}
-	err = unix.Mount("cgroup", p.path(), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755")
-	p.close()
+	defer p.close()
+	if err := unix.Mount(dir, p.path(), "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", cgroupDir, err)
+	}
+	return nil
+}
+
+// mountCgroups mounts the control groups of the guest's kernel at dir, which it
+// makes, and says whether there is anything to mount.
+func mountCgroups(c api.Cgroupfs, dir string) (bool, error) {
+	kernel, err := readCgroupKernel()
 	if err != nil {
+		return false, err
+	}
+	mode, err := kernel.choose(c)
+	if err != nil || mode == "" {
+		return false, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return false, err
+	}
+	if mode != api.CgroupV2 {
+		err := mountV1(dir, kernel.controllers, mode == api.CgroupHybrid)
+		if !errors.Is(err, errNoV1) || !c.Optional {
+			return true, err
+		}
+	}
+	return true, mountCgroup(dir, "cgroup2", "")
+}
+
+// mountV1 mounts a hierarchy for each controller, as far as the kernel lets: one
+// that is disabled for version 1 alone shows only when it is mounted.
+func mountV1(dir string, controllers []string, unified bool) error {
+	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	if err := unix.Mount("cgroup", dir, "tmpfs", flags, "mode=755"); err != nil {
 		return fmt.Errorf("mount %s: %w", cgroupDir, err)
 	}
 	var refused error
 	mounted := 0
 	for _, name := range controllers {
-		err := t.mountCgroup(cgroupDir+"/"+name, "cgroup", name, false)
+		at := filepath.Join(dir, name)
+		err := os.Mkdir(at, 0o755)
+		if err == nil {
+			err = mountCgroup(at, "cgroup", name)
+		}
 		switch {
 		case err == nil:
 			mounted++
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EBUSY):
 			refused = err
-			if err := t.removeEmpty(cgroupDir, name); err != nil {
-				return err
-			}
+			_ = unix.Rmdir(at)
 		default:
 			return err
 		}
 	}
-	if mounted > 0 {
-		return nil
+	if mounted == 0 {
+		_ = unix.Unmount(dir, unix.MNT_DETACH)
+		return fmt.Errorf("%w (%s): %w; boot it without cgroup_no_v1, or set cgroupfs.mode to \"2\"",
+			errNoV1, strings.Join(controllers, ", "), refused)
 	}
-	if err := t.at(cgroupDir, func(path string) error { return unix.Unmount(path, unix.MNT_DETACH) }); err != nil {
-		return err
+	if unified {
+		at := filepath.Join(dir, unifiedName)
+		err := os.Mkdir(at, 0o755)
+		if err == nil {
+			err = mountCgroup(at, "cgroup2", "")
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return fmt.Errorf("%w (%s): %w; boot it without cgroup_no_v1, or set cgroupfs.mode to \"2\"",
-		errNoV1, strings.Join(controllers, ", "), refused)
+	return nil
 }
 
 // errNoV1 says that the kernel has version 1, but not to be used.
 var errNoV1 = errors.New("the guest's kernel refuses every controller of version 1 of control groups")
 
-func (t tree) mountCgroup(destination, fstype, data string, readOnly bool) error {
-	p, err := t.ensure(destination, true)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	flags := uintptr(cgroupFlags)
-	if readOnly {
-		flags |= unix.MS_RDONLY
-	}
-	if err := unix.Mount(fstype, p.path(), fstype, flags, data); err != nil {
-		return fmt.Errorf("mount %s: %w", destination, err)
+func mountCgroup(at, fstype, data string) error {
+	if err := unix.Mount(fstype, at, fstype, cgroupFlags, data); err != nil {
+		return fmt.Errorf("mount the control groups %q: %w", filepath.Base(at), err)
 	}
 	return nil
-}
-
-// removeEmpty removes an empty directory.
-func (t tree) removeEmpty(dir, name string) error {
-	return t.at(dir, func(path string) error { return os.Remove(path + "/" + name) })
 }
 
 // cgroupKernel is what the running kernel has of control groups.

@@ -46,6 +46,8 @@ func Build(c Config) error {
 	if err := os.MkdirAll(c.Root, 0o755); err != nil {
 		return err
 	}
+	aside := c.Root + "-cgroup"
+	prepared := prepareCgroups(c.Cgroupfs, aside)
 	image := filepath.Join(c.Share, api.RootDir)
 	if err := unix.Mount(image, c.Root, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("mount the image's root: %w", err)
@@ -66,10 +68,8 @@ func Build(c Config) error {
 			return fmt.Errorf("make the device %q: %w", d.Path, err)
 		}
 	}
-	if c.Cgroupfs != nil {
-		if err := t.mountCgroups(*c.Cgroupfs); err != nil {
-			return err
-		}
+	if err := t.placeCgroups(<-prepared, aside); err != nil {
+		return err
 	}
 	if err := t.hide(c.MaskedPaths, c.ReadonlyPaths); err != nil {
 		return err
