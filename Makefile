@@ -22,7 +22,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build install uninstall rootfs demo check fuzz test test-kvm bench soak lint clean
+.PHONY: help setup build install uninstall rootfs demo check fuzz test test-kvm bench soak docs lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench: setup rootfs install ## run and exec latency, boot timeline and memory, n
 
 soak: setup rootfs install ## a hundred containers in a row and ten at once leave nothing behind
 	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^TestSoak$$' ./conformance
+
+docs: ## docs/reference and docs/man, from the tables and the commands
+	go test ./cmd/runcvm ./profiles/reference -run 'Current$$' -update
 
 lint: build/tools/golangci-lint-$(GOLANGCI_LINT_VERSION) ## golangci-lint; the first run compiles it, which takes minutes
 	$< run ./...

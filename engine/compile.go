@@ -24,7 +24,9 @@ func Compile(profile *schema.Profile, spec *specs.Spec, facts *plan.Facts) (*pla
 		plan: &plan.Plan{
 			FormatVersion: plan.FormatVersion,
 			Profiles:      slices.Clone(profile.Names),
+			Patches:       slices.Clone(profile.Patches),
 			Origins:       profile.Origins(),
+			Warnings:      slices.Clone(profile.Warnings),
 		},
 	}
 	c.checkInputs()
@@ -82,6 +84,9 @@ func (c *compiler) blame(a *schema.Attribute) string {
 	o := c.profile.Origin(a)
 	if o.Kind == "flag" {
 		return fmt.Sprintf(" The value is that of docker's flag %s.", o.Where)
+	}
+	if o.Kind == "patch" && len(o.Overrode) > 0 {
+		return fmt.Sprintf(" The value is set at %s, and the patch at %s has changed it.", o.Overrode[0].Where, o.Where)
 	}
 	return fmt.Sprintf(" The value is set at %s.", o.Where)
 }

@@ -41,7 +41,7 @@ func resolve(t testing.TB, profile string, spec *specs.Spec, facts *plan.Facts) 
 		files["test.hcl"] = &fstest.MapFile{Data: []byte(profile)}
 	}
 	set, diags := profiles.LoadFS(files, profiles.HostDir)
-	resolved, more := profiles.Resolve(set, profiles.Request{}, engine.Variables(spec, facts))
+	resolved, more := profiles.Resolve(set, profiles.NewRequest(spec.Process, facts.Image), engine.Variables(spec, facts))
 	if err := append(diags, more...).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -56,4 +56,57 @@ func compilePlan(t testing.TB, profile string) *plan.Plan {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// BenchmarkResolveAndCompile goes from parsed files to a plan: a profile that inherits two
+// others, a policy and a variable.
+func BenchmarkResolveAndCompile(b *testing.B) {
+	spec, facts := dockerSpec(b), hostFacts(b)
+	spec.Process.Env = append(spec.Process.Env, "RUNCVM_MEM_SIZE=1G")
+	facts.Image = plan.Image{Labels: map[string]string{profiles.Label: "web"}, EnvKnown: true}
+	set, diags := profiles.LoadFS(fstest.MapFS{"a.hcl": &fstest.MapFile{Data: []byte(`variable "tier" {
+  default = "small"
+}
+
+profile "base" {
+  machine {
+    cpus   = coalesce(container.cpus, 2)
+    memory = var.tier == "small" ? "256M" : "1G"
+  }
+}
+
+profile "slow" {
+  inherits = ["base"]
+  agent {
+    boot_timeout = "5m"
+  }
+}
+
+profile "web" {
+  inherits = ["slow"]
+  kernel {
+    append = ["quiet"]
+  }
+}
+
+policy "site" {
+  label {
+    allow = ["machine.*"]
+  }
+  limit "machine.memory" {
+    max = size(bytes(host.memory) / 4)
+  }
+}
+`)}}, profiles.HostDir)
+	if err := diags.Err(); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		profile, diags := profiles.Resolve(set, profiles.NewRequest(spec.Process, facts.Image), engine.Variables(spec, facts))
+		p, more := engine.Compile(profile, spec, facts)
+		if append(diags, more...).HasErrors() || p.Machine.MemoryMiB != 1024 {
+			b.Fatal(diags, more)
+		}
+	}
 }

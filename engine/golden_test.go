@@ -19,13 +19,14 @@ import (
 	"github.com/runcvm/runcvm/engine"
 	"github.com/runcvm/runcvm/engine/ocispec"
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/internal/diag"
 	"github.com/runcvm/runcvm/profiles"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestGolden runs each testdata/*.txtar: what goes in is profiles/*.hcl,
-// config.json (or config.merge.json, an RFC 7386 patch of testdata/docker.json,
+// TestGolden runs each testdata/*.txtar: what goes in is profiles/*,
+// patches/*, config.json (or config.merge.json, an RFC 7386 patch of testdata/docker.json,
 // which dockerd wrote) and facts.merge.json (of testdata/facts.json); what comes
 // out is either error.txt, or plan.json, the argument lists, one word a line, and
 // the container's config.json.
@@ -65,14 +66,27 @@ func compileCase(config, rawFacts []byte, files fs.FS) (*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, diags := profiles.LoadFS(files, profiles.HostDir)
-	request := profiles.Request{Label: facts.Image.Labels[profiles.Label]}
-	profile, more := profiles.Resolve(set, request, engine.Variables(&doc.Spec, facts))
+	set, diags := loadHost(files)
+	profile, more := profiles.Resolve(set, profiles.NewRequest(doc.Spec.Process, facts.Image), engine.Variables(&doc.Spec, facts))
 	if diags = append(diags, more...); diags.HasErrors() {
 		return nil, diags
 	}
 	p, diags := engine.Compile(profile, &doc.Spec, facts)
 	return &compiled{p, doc}, diags.Err()
+}
+
+// loadHost reads profiles/ and patches/ of files as those of /etc/runcvm.
+func loadHost(files fs.FS) (*profiles.Set, diag.Diagnostics) {
+	named, err := fs.Sub(files, "profiles")
+	if err != nil {
+		panic(err) // the name is a valid one
+	}
+	patches, err := fs.Sub(files, "patches")
+	if err != nil {
+		panic(err)
+	}
+	set, diags := profiles.LoadFS(named, profiles.HostDir)
+	return set, append(diags, set.LoadPatchesFS(patches, profiles.PatchesDir(profiles.HostDir))...)
 }
 
 // outputs are the files of a case's outcome.
@@ -112,7 +126,7 @@ type goldenCase struct {
 	archive *txtar.Archive
 
 	config, facts []byte
-	files         fs.FS // the host's profiles
+	files         fs.FS // profiles/ and patches/ of the host
 }
 
 func goldenCases(t *testing.T) []goldenCase {
@@ -162,8 +176,8 @@ func (c *goldenCase) readInputs(dir string) error {
 		case "facts.merge.json":
 			c.facts, err = mergeJSON(c.facts, f.Data)
 		default:
-			if name, ok := strings.CutPrefix(f.Name, "profiles/"); ok {
-				files[name] = &fstest.MapFile{Data: f.Data}
+			if strings.HasPrefix(f.Name, "profiles/") || strings.HasPrefix(f.Name, "patches/") {
+				files[f.Name] = &fstest.MapFile{Data: f.Data}
 			} else if !strings.HasPrefix(f.Name, "out/") {
 				return fmt.Errorf("unknown file %s in the archive", f.Name)
 			}

@@ -100,16 +100,6 @@ func (c *compiler) kernelArguments() []string {
 		// that a busy host delivers late.
 		args = append(args, "tsc_early_khz="+strconv.Itoa(khz))
 	}
-	if c.plan.Machine.Accel == "tcg" {
-		args = append(args,
-			// The timers are emulated by the same busy host: comparing them with the
-			// counter finds false errors.
-			"tsc=reliable", "no_timer_check",
-			// Translated code does not run speculatively as the guest wrote it. The
-			// host's own mitigations stay.
-			"mitigations=off",
-		)
-	}
 	args = append(args, c.initArguments()...)
 	return append(args, schema.KernelAppend.Of(c.profile)...)
 }

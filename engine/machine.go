@@ -3,6 +3,8 @@ package engine
 import (
 	"math"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/schema"
 	"github.com/runcvm/runcvm/schema/units"
@@ -83,6 +85,29 @@ func (c *compiler) compileResources() {
 		limit := *r.Pids.Limit
 		c.plan.OCI.PidsLimit = limit + min(supervisorThreads, math.MaxInt64-limit)
 	}
+	c.plan.OCI.CPU = cpuLimits(r.CPU)
+}
+
+// cpuLimits is what limits, nil for none: engines write limits that are none as
+// zeros.
+func cpuLimits(cpu *specs.LinuxCPU) *specs.LinuxCPU {
+	if cpu == nil {
+		return nil
+	}
+	limits := *cpu
+	if limits.Shares != nil && *limits.Shares == 0 {
+		limits.Shares = nil
+	}
+	if limits.Quota != nil && *limits.Quota <= 0 {
+		limits.Quota = nil
+	}
+	if limits.Period != nil && (*limits.Period == 0 || limits.Quota == nil) {
+		limits.Period = nil
+	}
+	if limits == (specs.LinuxCPU{}) {
+		return nil
+	}
+	return &limits
 }
 
 // supervisorThreads is what the processes outside of the machine may start:

@@ -122,16 +122,10 @@ func (c *compiler) virtiofsdArguments() []string {
 	return args
 }
 
-// rustCache is a cache policy in the words of the Rust virtiofsd. Its "always"
-// has no timeout that could be set: what the host changes would stay unseen for
-// a day. "auto" forgets after a second.
+// rustCache is a cache policy in the words of the Rust virtiofsd.
 func rustCache(cache string) string {
-	switch cache {
-	case "none":
+	if cache == "none" {
 		return "never"
-	case "always":
-		return "auto"
-	default:
-		return cache
 	}
+	return cache
 }

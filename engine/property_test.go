@@ -31,7 +31,7 @@ func FuzzCompile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		profile, diags := profiles.Resolve(new(profiles.Set), profiles.Request{}, engine.Variables(&doc.Spec, facts))
+		profile, diags := profiles.Resolve(new(profiles.Set), profiles.NewRequest(doc.Spec.Process, facts.Image), engine.Variables(&doc.Spec, facts))
 		p, more := engine.Compile(profile, &doc.Spec, facts)
 		diags = append(diags, more...)
 		if _, err := plan.Encode(p); err != nil {
@@ -66,7 +66,7 @@ func FuzzFacts(f *testing.F) {
 		if err := json.Unmarshal(data, facts); err != nil {
 			return
 		}
-		profile, diags := profiles.Resolve(new(profiles.Set), profiles.Request{}, engine.Variables(spec, facts))
+		profile, diags := profiles.Resolve(new(profiles.Set), profiles.NewRequest(spec.Process, facts.Image), engine.Variables(spec, facts))
 		p, more := engine.Compile(profile, spec, facts)
 		encoded, err := plan.Encode(p)
 		if err != nil {

@@ -3,7 +3,6 @@ package profiles
 import (
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/internal/diag"
 	"github.com/runcvm/runcvm/schema"
 )
@@ -28,8 +28,13 @@ func files(named map[string]string) fs.FS {
 // resolve loads and resolves in one step.
 func resolve(named map[string]string, label string) (*schema.Profile, diag.Diagnostics) {
 	set, diags := LoadFS(files(named), HostDir)
-	p, more := Resolve(set, Request{Label: label}, schema.Variables{})
+	p, more := Resolve(set, asks(label), schema.Variables{})
 	return p, append(diags, more...)
+}
+
+// asks is the request of an image with the label.
+func asks(label string) Request {
+	return Request{Image: plan.Image{Labels: map[string]string{Label: label}, EnvKnown: true}}
 }
 
 func declare(name string, cpus int, inherits ...string) string {
@@ -101,7 +106,7 @@ func TestMistakes(t *testing.T) {
 		label string
 		want  []string // parts of the one-line form, one for each diagnostic
 	}{
-		"unknown label":       {map[string]string{"w.hcl": declare("web", 1)}, "wbe", []string{`Did you mean "web"? The profiles here are "default" and "web"`}},
+		"unknown label":       {map[string]string{"w.hcl": declare("web", 1)}, "wbe", []string{`Did you mean "web"? The profiles here are "debug", "default", "legacy", "secure", "systemd" and "web"`}},
 		"broken and not used": {map[string]string{"b.hcl": `profile "b" { nonsense = }`, "w.hcl": declare("web", 1)}, "web", []string{"b.hcl:1:26: Invalid expression", `b.hcl:1:15: Unsupported attribute`}},
 		"broken and used":     {map[string]string{"b.hcl": `profile "b" { nonsense = }`}, "b", []string{"b.hcl:1:26: Invalid expression", `b.hcl:1:15: Unsupported attribute`}},
 		"reported once":       {map[string]string{"b.hcl": declare("a", 1) + declare("b", 1) + "x = 1\n"}, "a,b", []string{"b.hcl:13:1: Unsupported attribute"}},
@@ -157,8 +162,7 @@ func TestLoad(t *testing.T) {
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}
-	want := slices.Sorted(maps.Keys(builtins()))
-	if want, got := append(want, "web"), set.names(); !slices.Equal(want, got) {
+	if want, got := []string{"debug", "default", "legacy", "secure", "systemd", "web"}, set.names(); !slices.Equal(want, got) {
 		t.Errorf("names %q, want %q", got, want)
 	}
 
@@ -215,7 +219,18 @@ func BenchmarkResolveInherited(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		set, _ := LoadFS(named, HostDir)
-		if _, diags := Resolve(set, Request{Label: "a"}, schema.Variables{}); diags.HasErrors() {
+		if _, diags := Resolve(set, asks("a"), schema.Variables{}); diags.HasErrors() {
+			b.Fatal(diags)
+		}
+	}
+}
+
+// BenchmarkResolveInline parses and evaluates an image's own profile.
+func BenchmarkResolveInline(b *testing.B) {
+	request := asks("inherits: [debug]\nmachine:\n  cpus: 2\n  memory: '${size(bytes(\"1G\") / 2)}'\n")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, diags := Resolve(new(Set), request, schema.Variables{}); diags.HasErrors() {
 			b.Fatal(diags)
 		}
 	}
@@ -226,8 +241,49 @@ func BenchmarkResolveOneOfThousand(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		set, _ := LoadFS(many, HostDir)
-		if _, diags := Resolve(set, Request{Label: "p999"}, schema.Variables{}); diags.HasErrors() {
+		if _, diags := Resolve(set, asks("p999"), schema.Variables{}); diags.HasErrors() {
 			b.Fatal(diags)
+		}
+	}
+}
+
+// TestLoadForms loads files in all forms, which see each other's variables and
+// whose names must not meet.
+func TestLoadForms(t *testing.T) {
+	set, diags := LoadFS(files(map[string]string{
+		"a.hcl":   declare("a", 2, "b"),
+		"b.yaml":  "profile: {b: {inherits: [c], kernel: {append: [\"${var.word}\"]}}}",
+		"c.json":  `{"profile": {"c": {"agent": {"stop_timeout": "7s"}}}, "variable": {"word": {"default": "hello"}}}`,
+		"d.yml":   "---\nprofile:\n  d: {}\n---\nprofile:\n  e: {}\n",
+		"e.yaml~": "not: [a profile",
+	}), HostDir)
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	p, diags := Resolve(set, asks("a,e"), schema.Variables{Host: schema.Host{KVM: true}})
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"default", "c", "b", "a", "e"}, p.Names); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := schema.KernelAppend.Of(p); !slices.Equal(got, []string{"hello"}) {
+		t.Errorf("append %q", got)
+	}
+	if got := p.Origin(schema.KernelAppend.Attribute).Where; got != HostDir+"/b.yaml:1:47" {
+		t.Errorf("origin %s", got)
+	}
+
+	_, diags = LoadFS(files(map[string]string{
+		"a.hcl": declare("a", 2), "b.yaml": "profile: {a: {}}", "c.json": `{"profile": {"a": {}}}`,
+	}), HostDir)
+	want := []string{
+		`b.yaml:1:11: Profile defined twice: The profile "a" is defined at /etc/runcvm/profiles/a.hcl:1:9 already.`,
+		`c.json:1:14: Profile defined twice: The profile "a" is defined at /etc/runcvm/profiles/a.hcl:1:9 already.`,
+	}
+	for i, w := range want {
+		if len(diags) != len(want) || !strings.Contains(diags[i].OneLine(), w) {
+			t.Errorf("%v\nlacks %s", diags, w)
 		}
 	}
 }

@@ -34,6 +34,11 @@ type Attribute struct {
 	// attribute, and Flag that flag. The flag wins over a value that was not
 	// made from the reference.
 	Reference, Flag string
+	// Variable is the environment variable that sets the attribute for one
+	// container; without a name in the table it is RUNCVM_BLOCK_NAME. Aliases are
+	// further names of it.
+	Variable string
+	Aliases  []string
 	// Type follows from the key's Go type.
 	Type Type
 
@@ -90,6 +95,9 @@ func attr[T value](a Attribute) Key[T] {
 	}
 	a.index = len(table)
 	row := &a
+	if a.Variable == "" {
+		a.Variable = variableOf(row)
+	}
 	table = append(table, row)
 	return Key[T]{row}
 }

@@ -18,6 +18,7 @@ type Declaration struct {
 	Inherits    []Reference
 	Place       diag.Range // of the name
 
+	extent hcl.Range // from its first word to its last brace
 	body
 }
 
@@ -46,7 +47,7 @@ func (p *parser) parseProfile(b *hclsyntax.Block) *Declaration {
 	if !ok {
 		return nil
 	}
-	d := &Declaration{Name: name.Name, Place: name.Place, body: body{file: p.file, context: p.context}}
+	d := &Declaration{Name: name.Name, Place: name.Place, extent: extentOf(b, p.file.form), body: body{file: p.file, context: p.context}}
 	p.parseHeader(d, b.Body)
 	p.parseBody(&d.body, b)
 	return d
@@ -77,28 +78,28 @@ func (p *parser) parseHeader(d *Declaration, body *hclsyntax.Body) {
 		case "inherits":
 			d.Inherits = p.names(a, "base")
 		default:
-			p.errorf(a.NameRange, "Unsupported attribute", "A profile has no attribute %q outside of its blocks.%s", a.Name, headerHint(a.Name, headers))
+			p.errorf(a.NameRange, "Unsupported attribute", "A profile has no attribute %q outside of its blocks.%s", a.Name, p.headerHint(a.Name, headers))
 		}
 	}
 }
 
 // headerHint helps with an attribute that stands outside of the blocks of a
 // profile or a patch, where only known ones may.
-func headerHint(name string, known []string) string {
+func (p *parser) headerHint(name string, known []string) string {
 	for _, a := range table {
 		if a.Name == name {
-			return fmt.Sprintf(" Write it in its block: %s { %s = ... }.", a.Block, a.Name)
+			return fmt.Sprintf(" Write it in its block: %s.", p.file.form.block(p.file.form.assign(a.Name, "..."), a.Block))
 		}
 	}
 	if slices.Contains(blocks(), name) {
-		return fmt.Sprintf(" %s is a block, without an equals sign: %s { ... }.", name, name)
+		return fmt.Sprintf(" %s is a block: write %s.", name, p.file.form.block("...", name))
 	}
 	if s := diag.DidYouMean(name, known); s != "" {
 		return s
 	}
 	for _, a := range table {
 		if diag.Nearest(name, []string{a.Name}) != "" {
-			return fmt.Sprintf(" Did you mean %q in its block: %s { %s = ... }?", a.Name, a.Block, a.Name)
+			return fmt.Sprintf(" Did you mean %q in its block: %s?", a.Name, p.file.form.block(p.file.form.assign(a.Name, "..."), a.Block))
 		}
 	}
 	if len(known) == 0 {

@@ -3,6 +3,7 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,13 +38,35 @@ func (a *Attribute) decode(v cty.Value) (any, *mistake) {
 	default:
 		panic("schema: attribute " + a.Path() + " has no type")
 	}
-	if m != nil {
-		return nil, m
+	if m == nil {
+		m = a.check(out)
 	}
-	if m := a.check(out); m != nil {
+	if m != nil {
+		m.detail += expressionHint(v)
 		return nil, m
 	}
 	return out, nil
+}
+
+// looksLikeExpression matches text that was meant to be computed.
+var looksLikeExpression = regexp.MustCompile(`^(container|host|image|var|local|profile)\.[a-z_]+`)
+
+// expressionHint helps with an expression that was written as text, which is
+// easily done in YAML.
+func expressionHint(v cty.Value) string {
+	if v.Type() != cty.String || !looksLikeExpression.MatchString(v.AsString()) {
+		return ""
+	}
+	return fmt.Sprintf(" In text, an expression stands in ${ }: \"${%s}\".", v.AsString())
+}
+
+// numberText writes a number as a profile would, when it is not too long.
+func numberText(v cty.Value) string {
+	f := v.AsBigFloat()
+	if f.MantExp(nil) > 64 || f.MantExp(nil) < -64 {
+		return f.Text('g', 10)
+	}
+	return f.Text('f', -1)
 }
 
 func (a *Attribute) wrongType(got cty.Value, mend string) *mistake {
@@ -55,7 +78,7 @@ func (a *Attribute) wrongType(got cty.Value, mend string) *mistake {
 
 func (a *Attribute) decodeInt(v cty.Value) (any, *mistake) {
 	if v.Type() != cty.Number {
-		return nil, a.wrongType(v, "Write a number without quotes, as in "+a.Name+" = 2.")
+		return nil, a.wrongType(v, "Write a number without quotes, such as 2.")
 	}
 	f := v.AsBigFloat()
 	n, _ := f.Int64()
@@ -78,7 +101,7 @@ func (a *Attribute) decodeString(v cty.Value) (any, *mistake) {
 
 func (a *Attribute) decodeBytes(v cty.Value) (any, *mistake) {
 	if v.Type() == cty.Number {
-		n := v.AsBigFloat().Text('f', -1)
+		n := numberText(v)
 		return nil, &mistake{"Size without a unit", fmt.Sprintf("%s is a size, and %s does not say in which unit. Write \"%sM\" for mebibytes or \"%sG\" for gibibytes, in quotes.", a.Path(), n, n, n)}
 	}
 	if v.Type() != cty.String {
@@ -93,7 +116,7 @@ func (a *Attribute) decodeBytes(v cty.Value) (any, *mistake) {
 
 func (a *Attribute) decodeDuration(v cty.Value) (any, *mistake) {
 	if v.Type() == cty.Number {
-		n := v.AsBigFloat().Text('f', -1)
+		n := numberText(v)
 		return nil, &mistake{"Duration without a unit", fmt.Sprintf("%s is a duration, and %s does not say in which unit. Write \"%ss\" for seconds, in quotes.", a.Path(), n, n)}
 	}
 	if v.Type() != cty.String {

@@ -32,7 +32,7 @@ func (b *body) evaluate(scope *Scope, profile *Profile, kind string) ([]Setting,
 			rendered = s.attribute.render(value)
 		}
 		settings = append(settings, Setting{
-			Attribute: s.attribute, Value: value, Uses: references(s.value),
+			Attribute: s.attribute, Value: value, Uses: references(s.value), Place: hcldiag.Range(s.value.Range()),
 			Origin: plan.Origin{
 				Kind:  kind,
 				Where: hcldiag.Range(s.value.Range()).String(),
@@ -46,6 +46,9 @@ func (b *body) evaluate(scope *Scope, profile *Profile, kind string) ([]Setting,
 // value computes one value as its attribute's Go type; null is nil.
 func (b *body) value(s setting, scope *Scope, profile *Profile) (any, diag.Diagnostics) {
 	v, problems := s.value.Value(scope.contextOf(b.module, s.value, profile))
+	if b.file.meter.exceeded() {
+		return nil, diag.Diagnostics{b.at(s.value.Range(), workMistake())}
+	}
 	if problems.HasErrors() {
 		return nil, hcldiag.Convert(problems, b.file.source, b.context)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/runcvm/runcvm/internal/diag"
 	"github.com/runcvm/runcvm/internal/diag/hcldiag"
+	"github.com/runcvm/runcvm/schema/document"
 )
 
 // File is a parsed source file.
@@ -25,6 +26,8 @@ type File struct {
 	uses   []use // of variables and locals, which Link looks up
 	source []byte
 	kind   string // plan.Origin.Kind of its settings
+	form   Form
+	meter  *meter // nil for a file of the host
 }
 
 // Snippet cuts the line at r out of the file; context says what encloses it.
@@ -42,19 +45,49 @@ type Reference struct {
 // seen without values of variables are reported; the declarations without
 // mistakes are returned as well. Kind is the plan.Origin.Kind of its values.
 func ParseHCL(src []byte, name, kind string) (*File, diag.Diagnostics) {
-	file := &File{Name: name, source: src, kind: kind}
-	parsed, problems := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	diags := hcldiag.Convert(problems, src, "")
-	if parsed == nil {
-		return file, diags
+	file := &File{Name: name, source: src, kind: kind, form: HCL}
+	p := &parser{file: file, diags: document.CheckText(src, name)}
+	if p.diags.HasErrors() {
+		return file, p.diags
 	}
-	body, ok := parsed.Body.(*hclsyntax.Body)
-	if !ok {
-		return file, diags
+	if body := p.hclBody(); body != nil {
+		p.parseFile(body)
 	}
-	p := &parser{file: file, diags: diags}
-	p.parseFile(body)
 	return file, p.diags
+}
+
+// Parse reads a file in the form that its name's ending says.
+func Parse(src []byte, name, kind string) (*File, diag.Diagnostics) {
+	switch FormOf(name) {
+	case YAML:
+		return ParseYAML(src, name, kind)
+	case JSON:
+		return ParseJSON(src, name, kind)
+	case HCL:
+		return ParseHCL(src, name, kind)
+	default:
+		place := diag.Range{File: name}
+		return &File{Name: name, source: src, kind: kind, form: HCL}, diag.Diagnostics{{
+			Severity: diag.Error, Summary: "Unknown form", Range: &place,
+			Detail: fmt.Sprintf("The form of %s is not known by its name, which ends in %s. Rename it.", name, diag.Choices(Extensions())),
+		}}
+	}
+}
+
+// hclBody parses the source's syntax; nil when nothing of it is understood.
+func (p *parser) hclBody() *hclsyntax.Body {
+	src, name := p.file.source, p.file.Name
+	if problems := document.CheckHCL(src, name); problems != nil {
+		p.diags = append(p.diags, hcldiag.Convert(problems, src, "")...)
+		return nil
+	}
+	parsed, problems := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	p.diags = append(p.diags, hcldiag.Convert(problems, src, "")...)
+	if parsed == nil {
+		return nil
+	}
+	body, _ := parsed.Body.(*hclsyntax.Body)
+	return body
 }
 
 // parser walks a file's body and collects what is wrong with it.
@@ -83,7 +116,15 @@ var fileBlocks = []string{blockProfile, blockPatch, blockPolicy, blockVariable, 
 
 func (p *parser) parseFile(body *hclsyntax.Body) {
 	for _, a := range sorted(body.Attributes) {
-		p.errorf(a.NameRange, "Unsupported attribute", "%q stands outside of a profile. A file has blocks of the form: profile \"name\" { ... }.", a.Name)
+		if inner := fileShape().blocks[a.Name]; inner != nil {
+			steps := []string{a.Name}
+			if inner.labelled {
+				steps = append(steps, `"name"`)
+			}
+			p.errorf(a.NameRange, "Unsupported attribute", "%q is a block: write %s.", a.Name, p.file.form.block("...", steps...))
+			continue
+		}
+		p.errorf(a.NameRange, "Unsupported attribute", "%q stands outside of a profile. A file has blocks of the form: %s.", a.Name, p.file.form.block("...", "profile", `"name"`))
 	}
 	for _, b := range body.Blocks {
 		p.roots = valueRoots
@@ -116,7 +157,7 @@ func (p *parser) parseFile(body *hclsyntax.Body) {
 // blockHint helps with a block that belongs into a profile, or is misspelt.
 func (p *parser) blockHint(name string) string {
 	if slices.Contains(blocks(), name) {
-		return fmt.Sprintf(" A %s block belongs into a profile: profile \"name\" { %s { ... } }.", name, name)
+		return fmt.Sprintf(" A %s block belongs into a profile: %s.", name, p.file.form.block("...", "profile", `"name"`, name))
 	}
 	return diag.DidYouMean(name, fileBlocks)
 }
@@ -129,7 +170,7 @@ var declarationName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 // context of what follows. It is false when there is none.
 func (p *parser) name(b *hclsyntax.Block) (Reference, bool) {
 	if len(b.Labels) != 1 {
-		p.errorf(b.DefRange(), "Block without a name", "A %s has one name, in quotes: %s \"web\" { ... }. This one has %d.", b.Type, b.Type, len(b.Labels))
+		p.errorf(b.DefRange(), "Block without a name", "A %s has one name, in quotes: %s. This one has %d.", b.Type, p.file.form.block("...", b.Type, `"web"`), len(b.Labels))
 		return Reference{}, false
 	}
 	r := Reference{Name: b.Labels[0], Place: hcldiag.Range(b.LabelRanges[0])}
@@ -140,9 +181,23 @@ func (p *parser) name(b *hclsyntax.Block) (Reference, bool) {
 	return r, true
 }
 
+// tooMuch reports, at an expression, that the document has done more than it
+// may.
+func (p *parser) tooMuch(e hclsyntax.Expression) bool {
+	if !p.file.meter.exceeded() {
+		return false
+	}
+	m := workMistake()
+	p.errorf(e.Range(), m.summary, "%s", m.detail)
+	return true
+}
+
 // constant evaluates an attribute that may not use variables.
 func (p *parser) constant(a *hclsyntax.Attribute) (cty.Value, bool) {
-	v, problems := a.Expr.Value(nil)
+	v, problems := p.file.meter.confine(a.Expr).Value(nil)
+	if p.tooMuch(a.Expr) {
+		return v, false
+	}
 	if problems.HasErrors() {
 		p.errorf(a.Expr.Range(), "Not a constant", "%q is fixed: it cannot use variables or functions.", a.Name)
 		return v, false
@@ -171,9 +226,12 @@ func (p *parser) names(a *hclsyntax.Attribute, example string) []Reference {
 	}
 	var list []Reference
 	for _, e := range elements {
-		v, problems := e.Value(nil)
+		v, problems := p.file.meter.confine(e).Value(nil)
+		if p.tooMuch(e) {
+			return nil
+		}
 		if problems.HasErrors() || !isList || v.IsNull() || v.Type() != cty.String {
-			p.errorf(e.Range(), "Wrong type of value", "%q is a list of texts in quotes, without variables: %s = [%q].", a.Name, a.Name, example)
+			p.errorf(e.Range(), "Wrong type of value", "%q is a list of texts in quotes, without variables: %s.", a.Name, p.file.form.assign(a.Name, fmt.Sprintf("[%q]", example)))
 			continue
 		}
 		list = append(list, Reference{Name: v.AsString(), Place: hcldiag.Range(e.Range())})
@@ -186,7 +244,7 @@ func (p *parser) noBlocks(b *hclsyntax.Block, attributes []string) {
 	for _, inner := range b.Body.Blocks {
 		hint := ""
 		if slices.Contains(attributes, inner.Type) {
-			hint = fmt.Sprintf(" %q is an attribute: write %s = ....", inner.Type, inner.Type)
+			hint = fmt.Sprintf(" %q is an attribute: write %s.", inner.Type, p.file.form.assign(inner.Type, "..."))
 		}
 		p.errorf(inner.TypeRange, "Unsupported block", "A %s block has no blocks of its own.%s", b.Type, hint)
 	}
@@ -195,7 +253,7 @@ func (p *parser) noBlocks(b *hclsyntax.Block, attributes []string) {
 // noLabels reports names of a block that has none.
 func (p *parser) noLabels(b *hclsyntax.Block) {
 	for _, r := range b.LabelRanges {
-		p.errorf(r, "Unexpected name", "A %s block has no name: write %s { ... }.", b.Type, b.Type)
+		p.errorf(r, "Unexpected name", "A %s block has no name: write %s.", b.Type, p.file.form.block("...", b.Type))
 	}
 }
 

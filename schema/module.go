@@ -122,6 +122,9 @@ func (m *Module) newContext(s *Scope) (*hcl.EvalContext, diag.Diagnostics) {
 	values := make(map[string]cty.Value, len(m.variables))
 	for name, v := range m.variables {
 		values[name] = v.value
+		if s.unknown {
+			values[name] = cty.UnknownVal(ctyTypes[v.Type])
+		}
 	}
 	for _, in := range s.inputs {
 		v := m.variables[in.Name]
@@ -130,7 +133,7 @@ func (m *Module) newContext(s *Scope) (*hcl.EvalContext, diag.Diagnostics) {
 		}
 		value, wrong := v.read(in.Value)
 		if wrong != nil {
-			diags.Errorf(wrong.summary, "%s: %s It is declared at %s.", in.Where, wrong.detail, v.Place)
+			diags = append(diags, inputError(v, in, wrong))
 			continue
 		}
 		values[in.Name] = value
@@ -139,16 +142,39 @@ func (m *Module) newContext(s *Scope) (*hcl.EvalContext, diag.Diagnostics) {
 	context.Variables = map[string]cty.Value{rootVariable: object(values)}
 	locals := make(map[string]cty.Value, len(m.locals))
 	for _, l := range m.order {
-		context.Variables[rootLocal] = object(locals)
+		context.Variables[rootLocal] = used(locals, l.value)
 		v, problems := l.value.Value(context)
-		if problems.HasErrors() {
+		switch {
+		case l.file.meter.exceeded():
+			diags = append(diags, l.at(workMistake()))
+			context.Variables[rootLocal] = cty.DynamicVal
+			return context, diags
+		case problems.HasErrors():
 			diags = append(diags, hcldiag.Convert(problems, l.file.source, l.context)...)
 			v = cty.DynamicVal
+		default:
+			if m := tooLarge(l.name, v); m != nil {
+				diags = append(diags, l.at(m))
+				v = cty.DynamicVal
+			}
 		}
 		locals[l.name] = v
 	}
 	context.Variables[rootLocal] = object(locals)
 	return context, diags
+}
+
+// used is the locals that an expression mentions: an object of all of them for
+// each would take the square of their number.
+func used(locals map[string]cty.Value, e hclsyntax.Expression) cty.Value {
+	mentioned := map[string]cty.Value{}
+	for _, r := range references(e) {
+		name, isLocal := strings.CutPrefix(r, rootLocal+".")
+		if v, known := locals[name]; isLocal && known {
+			mentioned[name] = v
+		}
+	}
+	return object(mentioned)
 }
 
 func object(values map[string]cty.Value) cty.Value {

@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"fmt"
+
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
@@ -71,7 +73,7 @@ func (p *parser) parseSet(d *Patch, b *hclsyntax.Block) {
 		case inner.Type != blockSet:
 			hint := diag.DidYouMean(inner.Type, []string{blockSet})
 			if find(inner.Type, "") == nil && hint == "" {
-				hint = " What it changes stands in its set block: set { machine { ... } }."
+				hint = fmt.Sprintf(" What it changes stands in its set block: %s.", p.file.form.block("...", blockSet, "machine"))
 			}
 			p.errorf(inner.TypeRange, "Unsupported block", "A patch has no block %q.%s", inner.Type, hint)
 		case found:
@@ -80,13 +82,13 @@ func (p *parser) parseSet(d *Patch, b *hclsyntax.Block) {
 			found = true
 			p.noLabels(inner)
 			for _, a := range sorted(inner.Body.Attributes) {
-				p.errorf(a.NameRange, "Unsupported attribute", "A set block has no attribute %q outside of its blocks.%s", a.Name, headerHint(a.Name, nil))
+				p.errorf(a.NameRange, "Unsupported attribute", "A set block has no attribute %q outside of its blocks.%s", a.Name, p.headerHint(a.Name, nil))
 			}
 			p.parseBody(&d.body, inner)
 		}
 	}
 	if !found {
-		p.errorf(b.LabelRanges[0], "Incomplete patch", "The patch has no set block: it would change nothing. Write set { machine { ... } }.")
+		p.errorf(b.LabelRanges[0], "Incomplete patch", "The patch has no set block: it would change nothing. Write %s.", p.file.form.block("...", blockSet, "machine"))
 	}
 }
 
@@ -101,11 +103,14 @@ func (d *Patch) Applies(scope *Scope, profile *Profile) (bool, diag.Diagnostics)
 		return false, nil
 	}
 	if v.Type() != cty.Bool {
-		return false, diag.Diagnostics{d.at(d.when.Range(), &mistake{
-			"Wrong type of value", "A patch's condition is true or false, not a " + v.Type().FriendlyName() + ". Compare values: when = host.accel == \"tcg\".",
-		})}
+		return false, diag.Diagnostics{d.at(d.when.Range(), d.wrongCondition(v.Type()))}
 	}
 	return v.True(), nil
+}
+
+func (d *Patch) wrongCondition(t cty.Type) *mistake {
+	form := d.file.form
+	return &mistake{"Wrong type of value", "A patch's condition is true or false, not a " + t.FriendlyName() + ". Compare values: " + form.assign("when", form.expression(`host.arch == "arm64"`)) + "."}
 }
 
 // Evaluate computes the patch's values. Expressions see the profile as it is so

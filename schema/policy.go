@@ -174,7 +174,7 @@ func (p *parser) report(at diag.Range, summary, format string, args ...any) {
 
 func (p *parser) parseLimit(d *Policy, b *hclsyntax.Block) {
 	if len(b.Labels) != 1 {
-		p.errorf(b.DefRange(), "Block without a name", "A limit names one attribute, in quotes: limit \"machine.memory\" { ... }. This one names %d.", len(b.Labels))
+		p.errorf(b.DefRange(), "Block without a name", "A limit names one attribute, in quotes: %s. This one names %d.", p.file.form.block("...", blockLimit, `"machine.memory"`), len(b.Labels))
 		return
 	}
 	block, name, _ := strings.Cut(b.Labels[0], ".")
@@ -206,7 +206,7 @@ func (p *parser) parseLimit(d *Policy, b *hclsyntax.Block) {
 		}
 	}
 	if l.min == nil && l.max == nil {
-		p.errorf(b.LabelRanges[0], "Limit without a bound", "The limit has neither a min nor a max: it bounds nothing. Write max = ....")
+		p.errorf(b.LabelRanges[0], "Limit without a bound", "The limit has neither a min nor a max: it bounds nothing. Write %s.", p.file.form.assign("max", "..."))
 		return
 	}
 	if valid {

@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/internal/diag"
 	"github.com/runcvm/runcvm/schema/units"
 )
 
@@ -19,6 +20,10 @@ import (
 type Profile struct {
 	// Names are the merged profiles in their order, the last one the strongest.
 	Names []string
+	// Patches are those that changed it, in the order in which they were applied.
+	Patches []plan.Patch
+	// Warnings say where it is not what was asked for.
+	Warnings []plan.Warning
 
 	values  []any
 	origins []plan.Origin
@@ -40,6 +45,9 @@ type Setting struct {
 	Attribute *Attribute
 	Value     any // of the key's Go type
 	Origin    plan.Origin
+	// Place is where the value stands in its file; only its File is set when there
+	// is none, for what a variable sets.
+	Place diag.Range
 	// Uses lists the variables that the value was made from: "container.cpus".
 	Uses []string
 }
@@ -134,4 +142,12 @@ func ctyValue(v any) cty.Value {
 	default:
 		return cty.NullVal(cty.DynamicPseudoType)
 	}
+}
+
+// Clone returns a copy that later settings do not change.
+func (p *Profile) Clone() *Profile {
+	c := *p
+	c.Names, c.Patches, c.Warnings = slices.Clone(p.Names), slices.Clone(p.Patches), slices.Clone(p.Warnings)
+	c.values, c.origins, c.uses = slices.Clone(p.values), slices.Clone(p.origins), slices.Clone(p.uses)
+	return &c
 }

@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -122,9 +123,9 @@ func fullNames(root string, members []string) string {
 func (m *Module) checkUses(f *File) diag.Diagnostics {
 	var diags diag.Diagnostics
 	for _, u := range f.uses {
-		known, how := m.variableNames(), fmt.Sprintf("variable %q { default = ... }", u.name)
+		known, how := m.variableNames(), f.form.block(f.form.assign("default", "..."), blockVariable, strconv.Quote(u.name))
 		if u.root == rootLocal {
-			known, how = m.localNames(), fmt.Sprintf("locals { %s = ... }", u.name)
+			known, how = m.localNames(), f.form.block(f.form.assign(u.name, "..."), blockLocals)
 		}
 		if slices.Contains(known, u.name) {
 			continue

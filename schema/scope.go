@@ -63,6 +63,7 @@ type Scope struct {
 	context   *hcl.EvalContext
 	modules   map[*Module]*hcl.EvalContext
 	diags     diag.Diagnostics
+	unknown   bool // nothing but types is known: see Module.Check
 }
 
 // NewScope returns the scope that has v, and the inputs as the values of
@@ -95,7 +96,10 @@ func (s *Scope) contextOf(m *Module, e hclsyntax.Expression, profile *Profile) *
 			s.diags = append(s.diags, diags...)
 		}
 	}
-	if usesProfile && profile != nil {
+	if usesProfile && s.unknown {
+		context = context.NewChild()
+		context.Variables = map[string]cty.Value{rootProfile: unknownProfile()}
+	} else if usesProfile && profile != nil {
 		context = context.NewChild()
 		context.Variables = map[string]cty.Value{rootProfile: profile.object(e)}
 	}

@@ -193,3 +193,18 @@ func (d *Variable) at(m *mistake) *diag.Diagnostic {
 func (l *local) at(m *mistake) *diag.Diagnostic {
 	return hcldiag.At(l.file.source, l.place, l.context, m.summary, m.detail)
 }
+
+// Check says what is wrong with an input for the variable, nil when nothing is.
+func (d *Variable) Check(in Input) *diag.Diagnostic {
+	if _, wrong := d.read(in.Value); wrong != nil {
+		return inputError(d, in, wrong)
+	}
+	return nil
+}
+
+func inputError(d *Variable, in Input, wrong *mistake) *diag.Diagnostic {
+	return &diag.Diagnostic{
+		Severity: diag.Error, Summary: wrong.summary, Range: &diag.Range{File: in.Where},
+		Detail: fmt.Sprintf("%s It is declared at %s.", wrong.detail, d.Place),
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/internal/diag"
+	"github.com/runcvm/runcvm/internal/terminal"
 	"github.com/runcvm/runcvm/runtime/oci"
 )
 
@@ -25,6 +26,7 @@ type globals struct {
 	root, log, logFormat string
 	runtime              string
 	prefix, profilesDir  string
+	patchesDir           string
 	runDir               string
 }
 
@@ -44,6 +46,7 @@ func (g *globals) flags(c *cobra.Command) {
 	g.own.StringVar(&g.runtime, "runtime", "", "OCI runtime below this one: a name or a `PATH` (default: runc in $PATH)")
 	g.own.StringVar(&g.prefix, "prefix", oci.DefaultPrefix, "`DIR` that RunCVM is installed in")
 	g.own.StringVar(&g.profilesDir, "profiles-dir", oci.DefaultProfilesDir, "`DIR` of this host's profiles")
+	g.own.StringVar(&g.patchesDir, "patches-dir", "", "`DIR` of this host's patches (default: \"patches\" beside --profiles-dir)")
 	g.own.StringVar(&g.runDir, "run-dir", oci.DefaultRunDir, "`DIR` of the running containers' state")
 	f.AddFlagSet(g.own)
 }
@@ -78,7 +81,7 @@ func (g *globals) ociRuntime() (*oci.Runtime, error) {
 	}
 	return &oci.Runtime{
 		Runc: runc, GlobalArgs: g.runcArgs(), Root: g.root,
-		Prefix: g.prefix, ProfilesDir: g.profilesDir, RunDir: g.runDir, Warn: g.warn,
+		Prefix: g.prefix, ProfilesDir: g.profilesDir, PatchesDir: g.patchesDir, RunDir: g.runDir, Warn: g.warn,
 	}, nil
 }
 
@@ -87,7 +90,7 @@ func (g *globals) ociRuntime() (*oci.Runtime, error) {
 func (g *globals) reportError(err error) {
 	var diags diag.Diagnostics
 	if errors.As(err, &diags) {
-		fmt.Fprintln(os.Stderr, strings.TrimRight(diags.Error(), "\n"))
+		fmt.Fprint(os.Stderr, terminal.StyleOf(os.Stderr).Diagnostics(diags))
 	} else {
 		fmt.Fprintf(os.Stderr, "runcvm: %v\n", err)
 	}

@@ -74,6 +74,7 @@ func newRoot(g *globals) *cobra.Command {
 	)
 	for _, c := range []*cobra.Command{
 		installCommand(g), uninstallCommand(g), planCommand(g), factsCommand(g), runCommand(g),
+		validateCommand(g), fmtCommand(g), explainCommand(g), profilesCommand(g), schemaCommand(), convertCommand(g), policyCommand(g), completionCommand(root),
 	} {
 		c.GroupID = "user"
 		root.AddCommand(c)
@@ -85,6 +86,15 @@ func newRoot(g *globals) *cobra.Command {
 		root.AddCommand(c)
 	}
 	root.AddCommand(superviseCommand(), relayCommand())
+	root.SetHelpCommandGroupID("user")
+	root.CompletionOptions.DisableDefaultCmd = true
+	completeFlags(root, g)
+	for _, c := range root.Commands() {
+		c.DisableFlagsInUseLine = true // Use has them
+		if c.GroupID == "oci" && c.ValidArgsFunction == nil {
+			c.ValidArgsFunction = first(containerIDs(g))
+		}
+	}
 	return root
 }
 

@@ -47,8 +47,14 @@ type Tools struct {
 type Image struct {
 	// Program is where the entrypoint's program lies in the container, links
 	// followed; empty when the host cannot tell.
-	Program string            `json:"program,omitempty"`
-	Labels  map[string]string `json:"labels,omitempty"`
+	Program string `json:"program,omitempty"`
+	// Labels are those of the image and those given to docker run: which of them
+	// are the image's is not recorded anywhere.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Env is the RUNCVM_* variables of the image's own environment, NAME=VALUE.
+	// EnvKnown says whether the image was there to look at.
+	Env      []string `json:"env,omitempty"`
+	EnvKnown bool     `json:"env_known,omitempty"`
 }
 
 // Bundle is where the container's files are on the host.

@@ -37,6 +37,8 @@ type Plan struct {
 
 	OCI OCI `json:"oci"`
 
+	// Patches are those that were applied, in their order.
+	Patches []Patch `json:"patches,omitempty"`
 	// Origins says where each attribute's value came from, by attribute path.
 	Origins  map[string]Origin `json:"origins"`
 	Warnings []Warning         `json:"warnings,omitempty"`
@@ -177,6 +179,9 @@ type OCI struct {
 	// PidsLimit bounds the supervisor's processes and threads; 0 leaves the limit
 	// as it is.
 	PidsLimit int64 `json:"pids_limit,omitempty"`
+	// CPU is the CPU time and the CPUs that the machine as a whole may take. It
+	// stays as the container has it.
+	CPU *specs.LinuxCPU `json:"cpu,omitempty"`
 	// NoFile is the supervisor's RLIMIT_NOFILE: the C virtiofsd holds one
 	// descriptor for each inode that the guest knows. 0 leaves it as it is.
 	NoFile uint64 `json:"nofile"`
@@ -184,14 +189,25 @@ type OCI struct {
 
 // Origin is where an attribute's value came from.
 type Origin struct {
-	// Kind is "builtin", "file", "label" or "flag".
+	// Kind is "builtin", "file", "label", "variable", "flag", "policy" or "patch".
 	Kind string `json:"kind"`
-	// Where is file:line:column, the label's name or the flag.
+	// Where is file:line:column, the variable's name or the flag. The file of an
+	// inline document is the label or the variable that holds it.
 	Where string `json:"where"`
 	// Value is the value as it was taken, rendered for people.
 	Value string `json:"value"`
 	// Overrode lists what lost, the nearest first.
 	Overrode []Origin `json:"overrode,omitempty"`
+}
+
+// Patch is a condition of the host or of the machine that changed values.
+type Patch struct {
+	Name     string `json:"name"`
+	Where    string `json:"where"`  // file:line:column
+	Reason   string `json:"reason"` // a sentence
+	Upstream string `json:"upstream,omitempty"`
+	// Attributes are the paths of those that it set, sorted.
+	Attributes []string `json:"attributes"`
 }
 
 // Warning is about something of the request that a VM does not honour as

@@ -33,7 +33,7 @@ type Rule struct {
 }
 
 // parsers read HCL and YAML.
-var parsers = []string{"github.com/hashicorp/hcl/...", "github.com/zclconf/go-cty/...", "gopkg.in/yaml.v3"}
+var parsers = []string{"github.com/hashicorp/hcl/...", "github.com/zclconf/go-cty/...", "gopkg.in/yaml.v3", "go.yaml.in/yaml/..."}
 
 // Rules is the table of docs/architecture.md.
 var Rules = []Rule{

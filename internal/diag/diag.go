@@ -36,8 +36,12 @@ type Range struct {
 	End   Pos    `json:"end"`
 }
 
-// String gives file:line:column of the start, which editors understand.
+// String gives file:line:column of the start, which editors understand, or the
+// file alone where there are no lines: a variable's name.
 func (r Range) String() string {
+	if r.Start.Line == 0 {
+		return r.File
+	}
 	return fmt.Sprintf("%s:%d:%d", r.File, r.Start.Line, r.Start.Column)
 }
 

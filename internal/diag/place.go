@@ -52,7 +52,7 @@ func printable(b []byte) string {
 		if r == '\t' {
 			return ' '
 		}
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError || r == '\ufeff' {
 			return -1
 		}
 		return r

@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -27,6 +26,12 @@ func readBundle(bundle string) (*ocispec.Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the bundle: %w", err)
 	}
+	return parseConfig(data, path, bundle)
+}
+
+// parseConfig reads a configuration of the bundle's, which path names in
+// messages.
+func parseConfig(data []byte, path, bundle string) (*ocispec.Document, error) {
 	doc, err := ocispec.Parse(data, path)
 	if err != nil {
 		return nil, err
@@ -63,7 +68,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if err != nil {
 		return plan.Facts{}, err
 	}
-	labels, err := image.Labels(spec, id)
+	metadata, err := image.Metadata(spec, id)
 	if err != nil {
 		return plan.Facts{}, err
 	}
@@ -71,8 +76,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if !filepath.IsAbs(root) {
 		root = filepath.Join(bundle, root)
 	}
-	program, err := programOf(bundle, spec)
-	if err != nil {
+	if metadata.Program, err = programOf(bundle, spec); err != nil {
 		return plan.Facts{}, err
 	}
 	return facts.Gather(facts.Options{
@@ -81,7 +85,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 		Kernels:  installed,
 
 		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
-		Image:      plan.Image{Program: program, Labels: labels},
+		Image:      metadata,
 		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec)},
 	})
 }
@@ -98,64 +102,21 @@ func programOf(bundle string, spec *specs.Spec) (string, error) {
 
 // compile chooses the profiles and compiles the plan.
 func (r *Runtime) compile(spec *specs.Spec, f *plan.Facts) (*plan.Plan, error) {
-	set, diags := profiles.Load(r.ProfilesDir)
+	return r.compileWith(spec, f, profiles.NewRequest(spec.Process, f.Image))
+}
+
+// compileWith is compile with another request than the container's own.
+func (r *Runtime) compileWith(spec *specs.Spec, f *plan.Facts, request profiles.Request) (*plan.Plan, error) {
+	set, diags := profiles.LoadHost(r.ProfilesDir, r.PatchesDir)
 	// Also after a mistake: some show only when values are computed, and all are
 	// to be told at once.
-	profile, more := profiles.Resolve(set, profiles.Request{Label: f.Image.Labels[profiles.Label]}, engine.Variables(spec, f))
+	profile, more := profiles.Resolve(set, request, engine.Variables(spec, f))
 	if diags = append(diags, more...); diags.HasErrors() {
 		diags.Sort()
 		return nil, diags
 	}
 	p, diags := engine.Compile(profile, spec, f)
 	return p, diags.Err()
-}
-
-// PlanBundle compiles the plan of a bundle. factsFile, when not empty, has the
-// facts to use.
-func (r *Runtime) PlanBundle(id, bundle, factsFile string) (*plan.Plan, error) {
-	bundle, err := filepath.Abs(bundle)
-	if err != nil {
-		return nil, err
-	}
-	doc, err := readBundle(bundle)
-	if err != nil {
-		return nil, err
-	}
-	var f plan.Facts
-	if factsFile != "" {
-		f, err = readFacts(factsFile)
-	} else {
-		f, err = r.gather(id, bundle, &doc.Spec)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return r.compile(&doc.Spec, &f)
-}
-
-// BundleFacts gathers the facts of a bundle.
-func (r *Runtime) BundleFacts(id, bundle string) (plan.Facts, error) {
-	bundle, err := filepath.Abs(bundle)
-	if err != nil {
-		return plan.Facts{}, err
-	}
-	doc, err := readBundle(bundle)
-	if err != nil {
-		return plan.Facts{}, err
-	}
-	return r.gather(id, bundle, &doc.Spec)
-}
-
-func readFacts(path string) (plan.Facts, error) {
-	var f plan.Facts
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return f, fmt.Errorf("read the facts: %w", err)
-	}
-	if err := json.Unmarshal(data, &f); err != nil {
-		return f, fmt.Errorf("%s does not hold facts as `runcvm facts` prints them: %w", path, err)
-	}
-	return f, nil
 }
 
 // checkEntrypoint finds out before anything starts that the program is not

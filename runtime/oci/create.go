@@ -138,9 +138,13 @@ func (r *Runtime) prepare(id, bundle string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	inputs, err := r.inputs(&f)
+	if err != nil {
+		return nil, err
+	}
 	return map[string][]byte{
 		configFile: config, supervisor.PlanFile: encoded, bundleFile: []byte(bundle),
-		supervisor.TimelineFile: timeline,
+		inputsFile: inputs, supervisor.TimelineFile: timeline,
 	}, nil
 }
 

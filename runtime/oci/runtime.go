@@ -42,6 +42,9 @@ type Runtime struct {
 	Prefix string
 	// ProfilesDir has the host's profiles.
 	ProfilesDir string
+	// PatchesDir has the host's patches; empty for the folder "patches" beside
+	// ProfilesDir.
+	PatchesDir string
 	// RunDir has the containers' state folders and the probe's cache.
 	RunDir string
 	// Warn is told what a VM does not honour as it was asked to.

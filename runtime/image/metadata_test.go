@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/runcvm/runcvm/engine/plan"
 )
 
 const testID = "fd26afaed08b1faf44ef82d436f1e95745de8f884acba9fb3a0a5f7265a07737"
@@ -44,8 +46,8 @@ func TestLabels(t *testing.T) {
 				"by mount": {Mounts: []specs.Mount{bind("/home/me/hosts", "/etc/hosts"), bind(filepath.Join(filepath.Dir(file), "hostname"), "/etc/hostname")}},
 				"by root":  {Root: &specs.Root{Path: filepath.Join(data, "overlay2", "abc", "merged")}},
 			} {
-				got, err := Labels(spec, testID)
-				if d := cmp.Diff(tc.want, got); d != "" {
+				got, err := Metadata(spec, testID)
+				if d := cmp.Diff(tc.want, got.Labels); d != "" {
 					t.Errorf("%s: %s", way, d)
 				}
 				switch {
@@ -67,14 +69,55 @@ func TestLabelsWithoutDocker(t *testing.T) {
 		"relative root": {Root: &specs.Root{Path: "rootfs"}},
 		"bundle":        {Root: &specs.Root{Path: filepath.Join(dir, "bundle", "rootfs")}, Mounts: []specs.Mount{bind("hosts", "/etc/hosts")}},
 	} {
-		if labels, err := Labels(spec, testID); labels != nil || err != nil {
-			t.Errorf("%s: got %v, %v; want nothing", name, labels, err)
+		if got, err := Metadata(spec, testID); got.Labels != nil || got.EnvKnown || err != nil {
+			t.Errorf("%s: got %+v, %v; want nothing", name, got, err)
 		}
 	}
 	for _, id := range []string{".", "..", "../../etc", "a/b"} {
-		if _, err := Labels(&specs.Spec{}, id); err == nil {
+		if _, err := Metadata(&specs.Spec{}, id); err == nil {
 			t.Errorf("the ID %q was taken", id)
 		}
+	}
+}
+
+// TestImageEnv looks for the environment of the image beside that of the
+// container.
+func TestImageEnv(t *testing.T) {
+	const digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+	container := func(image, driver string) string {
+		return `{"ID":"` + testID + `","Image":"` + image + `","Driver":"` + driver + `","Config":{}}`
+	}
+	const image = `{"config":{"Env":["PATH=/bin","RUNCVM_CPUS=2","RUNCVM_PROFILE=a=b"]}}`
+	tests := []struct {
+		name, container, image string
+		env                    []string
+		want                   plan.Image
+		wantError              string
+	}{
+		{"asked for", container("sha256:"+digest, "overlay2"), image, []string{"A=b", "RUNCVM_CPUS=4"}, plan.Image{Env: []string{"RUNCVM_CPUS=2", "RUNCVM_PROFILE=a=b"}, EnvKnown: true}, ""},
+		{"not asked for", container("sha256:"+digest, "overlay2"), image, []string{"A=RUNCVM_"}, plan.Image{}, ""},
+		{"image without any", container("sha256:"+digest, "overlay2"), `{"config":{}}`, []string{"RUNCVM_CPUS=4"}, plan.Image{EnvKnown: true}, ""},
+		{"other store", container("sha256:"+digest, "overlayfs"), image, []string{"RUNCVM_CPUS=4"}, plan.Image{}, ""},
+		{"no digest", container("sha256:../../x", "overlay2"), image, []string{"RUNCVM_CPUS=4"}, plan.Image{}, ""},
+		{"driver with a path", container("sha256:"+digest, "../overlay2"), image, []string{"RUNCVM_CPUS=4"}, plan.Image{}, ""},
+		{"broken image", container("sha256:"+digest, "overlay2"), `{"config":`, []string{"RUNCVM_CPUS=4"}, plan.Image{}, digest + ": unexpected EOF"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			data := t.TempDir()
+			write(t, filepath.Join(data, "containers", testID, dockerConfig), test.container)
+			write(t, filepath.Join(data, "image/overlay2/imagedb/content/sha256", digest), test.image)
+			got, err := Metadata(&specs.Spec{
+				Root:    &specs.Root{Path: filepath.Join(data, "overlay2", "abc", "merged")},
+				Process: &specs.Process{Env: test.env},
+			}, testID)
+			if (test.wantError == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), test.wantError) {
+				t.Fatalf("error %v, want %q", err, test.wantError)
+			}
+			if diff := cmp.Diff(test.want, got); err == nil && diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -1,0 +1,168 @@
+package diff
+
+import (
+	"slices"
+	"strings"
+)
+
+// rule says what a value of the plan follows from. The first rule whose path
+// is the value's, or leads to it, applies.
+type rule struct {
+	path string
+	// from are attributes, or values of the plan that stand earlier in the table,
+	// in the form of path. An attribute's block stands for all of it.
+	from []string
+	// kind, class and cause are for a change that none of these explains.
+	kind  Kind
+	class Class
+	cause string
+}
+
+// anything stands for all attributes, and for all that the host brings.
+const anything = "*"
+
+// rules is the table of causes: what follows from what, and what a change
+// needs that comes from the container or the host. Sources stand before what
+// follows from them. What is not in it follows from the attributes of the block
+// that its section is named after.
+var rules = []rule{
+	{"machine.accel_reason", nil, Host, None, "what was measured"},
+	{"machine.accel", []string{"machine.accel"}, Host, Restart, "whether KVM is usable on this host"},
+	{"machine.cpus", []string{"machine.cpus"}, Host, Restart, ofProgram},
+	{"machine.memory_mib", []string{"machine.memory"}, Host, Restart, ofProgram},
+	{"machine.overhead_mib", []string{"machine.accel"}, Host, Restart, ofProgram},
+	{"kernel.command_line", []string{"kernel.append", "machine.cpus", "machine.accel"}, Host, Restart, "the host's processor"},
+	{"kernel.version", []string{"kernel.distribution", "kernel.version"}, Host, Restart, "the installed kernels"},
+	{"kernel", []string{"kernel.distribution", "kernel.version"}, Host, Restart, "the installed kernels"},
+
+	// Where the container's files are is another place for each container.
+	{"rootfs.host_path", nil, Container, None, "where the container's root is on the host"},
+	{"rootfs.read_only", nil, Container, Recreate, "--read-only"},
+
+	{"guest.hostname", nil, Container, Recreate, "--hostname"},
+	{"guest.domainname", nil, Container, Recreate, "--domainname"},
+	{"guest.process.args", nil, Container, Recreate, "the command"},
+	{"guest.process.env[HOSTNAME]", []string{"guest.hostname"}, Container, Recreate, "--env"},
+	{"guest.process.env", nil, Container, Recreate, "--env, or the image"},
+	{"guest.process.user", nil, Container, Recreate, "--user, or the image"},
+	{"guest.process.cwd", nil, Container, Recreate, "--workdir, or the image"},
+	{"guest.process.terminal", nil, Container, Recreate, "--tty"},
+	{"guest.process.capabilities", nil, Container, Recreate, "--cap-add, --cap-drop or --privileged"},
+	{"guest.process.rlimits", nil, Container, Recreate, "--ulimit"},
+	{"guest.process", nil, Container, Recreate, ofContainer},
+	{"guest.mounts", nil, Container, Recreate, "--volume, --mount or --tmpfs"},
+	{"guest.devices", nil, Container, Recreate, "--device or --privileged"},
+	{"guest.sysctl", []string{"network.mode"}, Container, Recreate, "--sysctl"},
+	{"guest", nil, Container, Recreate, ofContainer},
+
+	{"oci.mounts[/vm/rootfs].source", nil, Container, None, "where the container's root is on the host"},
+	{"oci.mounts[/vm/rootfs]", []string{"rootfs.read_only"}, Container, Recreate, "--read-only"},
+	{"oci.mounts[/run/runcvm].source", nil, Container, None, "where the container's state is on the host"},
+	{"oci.mounts[/kernel]", []string{"kernel.distribution", "kernel.version"}, Host, Restart, "the installed kernels"},
+	{"oci.mounts", []string{"guest.mounts"}, Container, Recreate, "--volume, --mount or --tmpfs"},
+	{"oci.devices", []string{"network.mode", "machine.accel"}, Host, Restart, ofProgram},
+	{"oci.device_rules", []string{"network.mode", "machine.accel"}, Host, Restart, ofProgram},
+	{"oci.sysctl", []string{"network.mode"}, Host, Restart, ofProgram},
+	{"oci.memory_limit", []string{"machine.memory", "machine.accel"}, Container, Recreate, "--memory"},
+	// "docker update" reaches the cgroup of a running machine.
+	{"oci.pids_limit", nil, Container, Hot, "--pids-limit"},
+	{"oci.cpu", nil, Container, Hot, "--cpus, --cpu-shares or --cpuset-cpus"},
+	{"oci.nofile", nil, Host, Restart, "the limit of open files that the container engine runs with"},
+	{"oci", nil, Host, Restart, ofProgram},
+
+	{"processes.qemu.argv[-m]", []string{"machine.memory"}, Host, Restart, ofProgram},
+	{"processes.qemu.argv[-object ram]", []string{"machine.memory"}, Host, Restart, ofProgram},
+	{"processes.qemu.argv[-smp]", []string{"machine.cpus"}, Host, Restart, ofProgram},
+	{"processes.qemu.argv[-accel]", []string{"machine.accel"}, Host, Restart, ofProgram},
+	{"processes.qemu.argv[-cpu]", []string{"machine.accel"}, Host, Restart, ofProgram},
+	{"processes.qemu.argv[-bios]", []string{"firmware"}, Host, Restart, ofProgram},
+	{"processes.qemu.argv[-append]", []string{"kernel.append", "kernel.command_line", "machine.cpus", "machine.accel"}, Host, Restart, ofProgram},
+	{"processes.qemu.argv[-kernel]", []string{"kernel"}, Host, Restart, ofProgram},
+	{"processes.qemu.argv[-initrd]", []string{"kernel"}, Host, Restart, ofProgram},
+	{"processes.virtiofsd.argv[program]", nil, Host, Restart, "the installed virtiofsd"},
+	{"processes.virtiofsd", []string{"rootfs", "processes.virtiofsd.argv[program]"}, Host, Restart, "the installed virtiofsd"},
+	{"processes", []string{anything}, Host, Restart, ofProgram},
+}
+
+const (
+	ofProgram   = "the installation, or the version of RunCVM"
+	ofContainer = "the container's configuration"
+)
+
+// ruleOf finds the rule of a path and its place in the table.
+func ruleOf(path string) (int, rule) {
+	for i, r := range rules {
+		if leads(r.path, path) {
+			return i, r
+		}
+	}
+	section, _, _ := strings.Cut(path, ".")
+	section, _, _ = strings.Cut(section, "[")
+	// The block "disk" makes the section "disks".
+	return len(rules), rule{section, []string{section, strings.TrimSuffix(section, "s")}, Host, Restart, ofProgram}
+}
+
+// leads says whether path is prefix, or lies within it.
+func leads(prefix, path string) bool {
+	rest, ok := strings.CutPrefix(path, prefix)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// attribute gives each changed value of the plan its cause: changes of
+// attributes that it follows from, else the container or the host, or a value
+// that one of those has changed.
+func attribute(attributes, values []Change) []Change {
+	at := make([]int, len(values))
+	primary := make([]bool, len(values))
+	order := make([]int, len(values))
+	for i := range values {
+		at[i], _ = ruleOf(values[i].Path)
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return at[a] - at[b] })
+	out := make([]Change, 0, len(values))
+	for _, i := range order {
+		c := values[i]
+		_, r := ruleOf(c.Path)
+		var roots []Change
+		for _, a := range attributes {
+			if a.Class != None && r.follows(a) {
+				roots = append(roots, a)
+			}
+		}
+		for _, j := range order {
+			if primary[j] && at[j] < at[i] && r.follows(values[j]) {
+				roots = append(roots, values[j])
+			}
+		}
+		c.Kind, c.Class, c.Cause = r.kind, r.class, r.cause
+		if strings.HasPrefix(r.cause, "--") {
+			c.Cause = "docker's " + r.cause
+		}
+		if len(roots) > 0 && r.class != None {
+			c.deriveFrom(roots)
+		} else {
+			primary[i] = r.class != None
+			values[i] = c
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func (r *rule) follows(c Change) bool {
+	return slices.ContainsFunc(r.from, func(f string) bool {
+		return leads(f, c.Path) || f == anything && c.Kind != Container
+	})
+}
+
+func (c *Change) deriveFrom(roots []Change) {
+	c.Kind, c.Class = Derived, None
+	for _, root := range roots {
+		c.Class = stronger(c.Class, root.Class)
+		if !slices.Contains(c.Because, root.Path) {
+			c.Because = append(c.Because, root.Path)
+		}
+	}
+	c.Cause = "follows from " + strings.Join(c.Because, ", ")
+}

@@ -1,0 +1,33 @@
+# What holds where the host's own policies say nothing: a host's policy with a
+# label block replaces the label block here, one with a variable block the
+# variable block, and one with a limit the limit of the same attribute.
+
+policy "built-in" {
+  description = "An image asks for the shape of its own virtual machine and for nothing else"
+
+  # The image is not trusted. What it may set has its effect within the machine;
+  # an attribute that is not here is for the host and for who runs the container.
+  # A variable feeds the expressions of the host's own profiles.
+  label {
+    allow = [
+      "machine.accel", "machine.cpus", "machine.memory",
+      "kernel.distribution", "kernel.version", "kernel.append",
+      "firmware.type", "rootfs.cache", "network.mode",
+      "init.mode", "init.system", "cgroupfs.mode",
+      "agent.boot_timeout", "agent.stop_timeout",
+    ]
+    deny = ["var.*"]
+  }
+
+  # Who may run a container on this host may mount its root directory as well.
+  variable {
+  }
+
+  limit "machine.cpus" {
+    max = host.cpus > 0 ? host.cpus : null
+  }
+
+  limit "machine.memory" {
+    max = bytes(host.memory) >= bytes("1M") ? host.memory : null
+  }
+}

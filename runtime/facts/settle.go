@@ -1,0 +1,27 @@
+package facts
+
+import (
+	"github.com/runcvm/runcvm/engine/plan"
+)
+
+// Settle returns the facts to compile a running machine's plan with again: now,
+// what is known now, with those of then, when it was created, in the place of
+// what differs without the host having changed:
+//
+//   - what a measurement found, as long as its verdict is the same: a probe
+//     measures another time, or another frequency, each time it runs;
+//   - what belongs to the process that looks: a shell has other CPUs and another
+//     limit of open files than a container engine.
+//
+// What is installed, and whether KVM and taps can be used, is of now.
+func Settle(then, now plan.Facts) plan.Facts {
+	settled := now
+	settled.Host.CPUs = then.Host.CPUs
+	settled.Host.MaxOpenFiles = then.Host.MaxOpenFiles
+	settled.Host.MemoryMiB = then.Host.MemoryMiB
+	settled.Host.TSCKHz = then.Host.TSCKHz
+	if now.KVM.Usable == then.KVM.Usable {
+		settled.KVM = then.KVM
+	}
+	return settled
+}

@@ -1,0 +1,151 @@
+package schema
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/internal/diag"
+)
+
+// VariablePrefix begins the names of the environment variables that set
+// attributes.
+const VariablePrefix = "RUNCVM_"
+
+// VariableKernel sets a kernel's distribution and version at once, as
+// DISTRIBUTION or DISTRIBUTION/VERSION.
+const VariableKernel = VariablePrefix + "KERNEL"
+
+// variableOf is the name of the variable for an attribute that has none in the
+// table: RUNCVM_AGENT_BOOT_TIMEOUT.
+func variableOf(a *Attribute) string {
+	return VariablePrefix + strings.ToUpper(a.Block+"_"+a.Name)
+}
+
+// VariableNames lists the environment variables that set attributes, each
+// attribute's own one and its aliases, in the order of the table.
+func VariableNames() []string {
+	var names []string
+	for _, a := range table {
+		names = append(append(names, a.Variable), a.Aliases...)
+	}
+	return append(names, VariableKernel)
+}
+
+// ReadVariable returns what an environment variable sets: the attribute's type
+// decides how its text is read. The error says which values are allowed, or
+// that the variable sets nothing; others are the names of variables that the
+// caller knows itself.
+func ReadVariable(name, text string, others ...string) ([]Setting, *diag.Diagnostic) {
+	if name == VariableKernel {
+		return readKernel(text)
+	}
+	for _, a := range table {
+		if a.Variable == name || slices.Contains(a.Aliases, name) {
+			s, wrong := a.readText(name, text)
+			if wrong != nil {
+				return nil, wrong
+			}
+			return []Setting{s}, nil
+		}
+	}
+	known := append(VariableNames(), others...)
+	hint := diag.DidYouMean(name, known)
+	if hint == "" {
+		hint = " Those that do are " + strings.Join(known, ", ") + "."
+	}
+	return nil, variableError(name, "Unknown variable", fmt.Sprintf("%s sets nothing.%s A program in the machine cannot have variables of its own that begin with %s.", name, hint, VariablePrefix))
+}
+
+func readKernel(text string) ([]Setting, *diag.Diagnostic) {
+	distribution, version, found := strings.Cut(text, "/")
+	if !found {
+		version = "latest"
+	}
+	var settings []Setting
+	for _, part := range []struct {
+		attribute *Attribute
+		text      string
+	}{{KernelDistribution.Attribute, distribution}, {KernelVersion.Attribute, version}} {
+		s, wrong := part.attribute.readText(VariableKernel, part.text)
+		if wrong != nil {
+			wrong.Detail += fmt.Sprintf(" %s is a distribution, or a distribution and a version: %s=debian/latest.", VariableKernel, VariableKernel)
+			return nil, wrong
+		}
+		settings = append(settings, s)
+	}
+	return settings, nil
+}
+
+// readText reads a variable's text as the attribute's type.
+func (a *Attribute) readText(name, text string) (Setting, *diag.Diagnostic) {
+	value, wrong := a.parseText(text)
+	if wrong != nil {
+		return Setting{}, variableError(name, wrong.summary, wrong.detail)
+	}
+	return Setting{
+		Attribute: a, Value: value, Place: diag.Range{File: name},
+		Origin: plan.Origin{Kind: "variable", Where: name, Value: a.render(value)},
+	}, nil
+}
+
+func (a *Attribute) parseText(text string) (any, *mistake) {
+	v := cty.StringVal(text)
+	switch a.Type {
+	case TypeInt:
+		n, err := cty.ParseNumberVal(text)
+		if err != nil || tooLong(n) {
+			return nil, &mistake{"Wrong type of value", fmt.Sprintf("%s is a %s; %q is none.", a.Path(), a.Type, text)}
+		}
+		v = n
+	case TypeStrings:
+		words, wrong := splitWords(text)
+		if wrong != "" {
+			return nil, &mistake{"Unbalanced quotes", fmt.Sprintf("%s: %s", a.Path(), wrong)}
+		}
+		v = ctyValue(words)
+	}
+	return a.decode(v)
+}
+
+// splitWords splits at white space that is not in double quotes, as the kernel
+// splits its command line. The quotes stay.
+func splitWords(text string) (words []string, wrong string) {
+	quoted := false
+	words = strings.FieldsFunc(text, func(r rune) bool {
+		if r == '"' {
+			quoted = !quoted
+		}
+		return !quoted && unicode.IsSpace(r)
+	})
+	if quoted {
+		return nil, "the last double quote has no other one that closes it."
+	}
+	return words, ""
+}
+
+func variableError(name, summary, detail string) *diag.Diagnostic {
+	return &diag.Diagnostic{Severity: diag.Error, Summary: summary, Detail: detail, Range: &diag.Range{File: name}}
+}
+
+// ParseValue reads a value of the attribute with that path, as its environment
+// variable has it. The error is a sentence.
+func ParseValue(path, text string) (*Attribute, any, error) {
+	var known []string
+	for _, a := range table {
+		known = append(known, a.Path())
+		if a.Path() != path {
+			continue
+		}
+		value, wrong := a.parseText(text)
+		if wrong != nil {
+			return a, nil, fmt.Errorf("%s", wrong.detail)
+		}
+		return a, value, nil
+	}
+	return nil, nil, fmt.Errorf("there is no attribute %q.%s", path, diag.DidYouMean(path, known))
+}
