@@ -22,7 +22,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build install uninstall rootfs demo check fuzz test test-kvm bench soak docs lint clean
+.PHONY: help setup build install uninstall rootfs inits demo check fuzz test test-kvm bench soak docs lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ rootfs: ## a Debian root file system for the demo and the tests, cached
 	@scripts/packages $(DEMO_PACKAGES)
 	@scripts/rootfs $(CACHE)/rootfs
 
+inits: rootfs ## the Debian packages that make images with an init, for the tests, cached
+	@scripts/init-packages $(CACHE)/rootfs
+
 demo: rootfs install ## boot Debian as a VM, without a container engine
 	@scripts/demo $(PREFIX) $(CACHE)/rootfs/bookworm
 
@@ -53,7 +56,7 @@ check: ## unit and golden tests alone: no root, no engine
 fuzz: ## each fuzz test for FUZZTIME
 	@scripts/fuzz $(FUZZTIME)
 
-test: setup rootfs install ## everything that this machine can test, on a Docker engine of its own
+test: setup rootfs inits install ## everything that this machine can test, on a Docker engine of its own
 	@echo "==> Testing; the conformance suite boots machines for some minutes before it prints a line"
 	RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -p 1 -timeout 60m ./...
 	@scripts/fuzz $(FUZZTIME)

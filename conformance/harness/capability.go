@@ -23,6 +23,7 @@ const (
 	QEMU    Capability = "qemu"    // a QEMU in the tool root of the installation
 	Install Capability = "install" // an installation below Prefix
 	Rootfs  Capability = "rootfs"  // the tar archive of Debian's root
+	Inits   Capability = "inits"   // the packages of images with an init
 )
 
 // RequireVariable names the capabilities that must not be missing, separated
@@ -38,6 +39,12 @@ func Binary() string { return filepath.Join(Prefix(), "bin", "runcvm") }
 // RootfsArchive is a tar archive of a minimal Debian root file system.
 func RootfsArchive() string {
 	return variable("RUNCVM_ROOTFS", "/var/cache/runcvm/rootfs/bookworm.tar")
+}
+
+// InitPackages is the folder of the Debian packages that make an image with the
+// init of RootfsArchive.
+func InitPackages(init string) string {
+	return filepath.Join(filepath.Dir(RootfsArchive()), "inits", init)
 }
 
 func variable(name, fallback string) string {
@@ -80,6 +87,8 @@ func Has(c Capability) error {
 		return hasFile(Binary(), "make install")
 	case Rootfs:
 		return hasFile(RootfsArchive(), "make rootfs")
+	case Inits:
+		return hasFile(InitPackages(""), "make inits")
 	}
 	return fmt.Errorf("unknown capability %q", c)
 }
