@@ -27,7 +27,7 @@ func initImage(t *testing.T, init, lines string) string {
 	if initImages.built[tag] {
 		return tag
 	}
-	dockerfile := "FROM " + image + "\nCOPY *.deb /tmp/\n" +
+	dockerfile := "FROM " + image + "\nCOPY *.deb /tmp/\nRUN echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/fast\n" +
 		"RUN DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends --allow-downgrades install /tmp/*.deb && rm /tmp/*.deb\n" + lines
 	if err := suite.engine.BuildImage(t.Context(), tag, dockerfile, harness.InitPackages(init)); err != nil {
 		t.Fatal(err)

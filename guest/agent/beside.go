@@ -113,12 +113,13 @@ func othersLive() bool {
 // here keeps the other side readable when no program has it.
 type consoleSide struct {
 	master *os.File
-	fd     int // -1 when closed
+	log    bool // see makeLog; a hang-up resets the modes
+	fd     int  // -1 when closed
 }
 
 // holdOpen opens the other side of a terminal's master.
-func holdOpen(master *os.File) *consoleSide {
-	c := &consoleSide{master: master, fd: -1}
+func holdOpen(master *os.File, log bool) *consoleSide {
+	c := &consoleSide{master: master, log: log, fd: -1}
 	c.reopen()
 	return c
 }
@@ -132,8 +133,12 @@ func (c *consoleSide) reopen() bool {
 	}
 	err = raw.Control(func(fd uintptr) {
 		peer, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
-		if errno == 0 {
-			c.fd = int(peer)
+		if errno != 0 {
+			return
+		}
+		c.fd = int(peer)
+		if c.log {
+			_ = makeLog(c.fd)
 		}
 	})
 	return err == nil && c.fd >= 0

@@ -30,8 +30,11 @@ func awaitHandler(pid int, deadline time.Time, sig unix.Signal) {
 }
 
 // dropped says whether a signal would be lost on a PID 1: it is neither caught
-// nor blocked. See proc(5) for the masks.
+// nor blocked, nor waited for. See proc(5) for the masks.
 func dropped(pid int, sig unix.Signal) bool {
+	if waitsForSignals(pid) {
+		return false
+	}
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return false // it has ended
@@ -47,4 +50,12 @@ func dropped(pid int, sig unix.Signal) bool {
 		}
 	}
 	return true
+}
+
+// waitsForSignals says whether the process is in sigtimedwait(2), as busybox
+// init mostly is: the masks then show as not blocked what it waits for.
+func waitsForSignals(pid int) bool {
+	call, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
+	return err == nil && bytes.HasPrefix(call, strconv.AppendInt(nil, unix.SYS_RT_SIGTIMEDWAIT, 10)) &&
+		bytes.HasPrefix(bytes.TrimLeft(call, "0123456789"), []byte(" "))
 }

@@ -122,6 +122,7 @@ type stdio struct {
 	// terminal: descriptors 0 and 1 are its two directions.
 	terminal bool
 	console  bool // the terminal is /dev/console of the VM's PID 1
+	log      bool // and nobody sits at it
 	drain    time.Duration
 }
 
@@ -132,6 +133,7 @@ func (a *Agent) openStdio(open map[int]Stream, request *api.Process) (*stdio, er
 		streams: open, ours: make(map[int]*os.File), spawn: a.spawn,
 		ended: make(chan struct{}), console: request.Init && a.beside(),
 	}
+	s.log = s.console && !request.Spec.Terminal
 	if s.console && open[2] != nil {
 		_ = open[2].Close() // both outputs are the console
 		delete(open, 2)
@@ -212,7 +214,7 @@ func (s *stdio) run() {
 		}
 		o := &output{from: s.ours[fd], to: s.streams[fd], terminal: s.terminal, settled: make(chan struct{})}
 		if s.console {
-			o.other = holdOpen(o.from)
+			o.other = holdOpen(o.from, s.log)
 		}
 		s.outputs[fd] = o
 		s.spawn(o.copy)

@@ -33,7 +33,7 @@ func (s *stage) openTerminal(o *runOrder) error {
 		return fmt.Errorf("open the terminal %s: %w", name, err)
 	}
 	defer unix.Close(slave)
-	if o.PlainNewlines || !o.Spec.Terminal {
+	if o.PlainNewlines {
 		if err := clearONLCR(slave); err != nil {
 			return fmt.Errorf("set the terminal's modes: %w", err)
 		}
@@ -44,9 +44,8 @@ func (s *stage) openTerminal(o *runOrder) error {
 		}
 	}
 	if !o.Spec.Terminal {
-		// A log: what comes in is not part of it.
-		if err := clearEcho(slave); err != nil {
-			return fmt.Errorf("set the terminal's modes: %w", err)
+		if err := makeLog(slave); err != nil {
+			return fmt.Errorf("set the console's modes: %w", err)
 		}
 	}
 	if !o.PID1 {
@@ -62,14 +61,20 @@ func (s *stage) openTerminal(o *runOrder) error {
 	return s.channel.send(report{Terminal: true}, master)
 }
 
-// clearEcho keeps the terminal from writing what it reads.
-func clearEcho(terminal int) error {
+// makeLog makes a terminal carry what programs write and nothing else: no CR
+// before a new line, nothing of what comes in. Inits set their console's modes:
+// these stay.
+func makeLog(terminal int) error {
 	modes, err := unix.IoctlGetTermios(terminal, unix.TCGETS)
 	if err != nil {
 		return err
 	}
+	modes.Oflag &^= unix.ONLCR
 	modes.Lflag &^= unix.ECHO
-	return unix.IoctlSetTermios(terminal, unix.TCSETS, modes)
+	if err := unix.IoctlSetTermios(terminal, unix.TCSETS, modes); err != nil {
+		return err
+	}
+	return unix.IoctlSetTermios(terminal, unix.TIOCSLCKTRMIOS, &unix.Termios{Oflag: unix.ONLCR, Lflag: unix.ECHO})
 }
 
 // clearONLCR makes the terminal write a new line as LF alone.
