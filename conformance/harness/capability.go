@@ -25,6 +25,7 @@ const (
 	Rootfs  Capability = "rootfs"  // the tar archive of Debian's root
 	// GenericKernel is the Debian package of the kernel for all machines.
 	GenericKernel Capability = "generic-kernel"
+	Inits         Capability = "inits" // the packages of images with an init
 )
 
 // RequireVariable names the capabilities that must not be missing, separated
@@ -45,6 +46,12 @@ func RootfsArchive() string {
 // GenericKernelPackage is Debian's package of its generic kernel.
 func GenericKernelPackage() string {
 	return variable("RUNCVM_GENERIC_KERNEL", "/var/cache/runcvm/kernels/generic.deb")
+}
+
+// InitPackages is the folder of the Debian packages that make an image with the
+// init of RootfsArchive.
+func InitPackages(init string) string {
+	return filepath.Join(filepath.Dir(RootfsArchive()), "inits", init)
 }
 
 func variable(name, fallback string) string {
@@ -89,6 +96,8 @@ func Has(c Capability) error {
 		return hasFile(RootfsArchive(), "make rootfs")
 	case GenericKernel:
 		return hasFile(GenericKernelPackage(), "make generic-kernel")
+	case Inits:
+		return hasFile(InitPackages(""), "make inits")
 	}
 	return fmt.Errorf("unknown capability %q", c)
 }
