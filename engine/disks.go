@@ -11,6 +11,7 @@ import (
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/engine/qemu"
 	"github.com/runcvm/runcvm/schema"
+	"github.com/runcvm/runcvm/schema/units"
 )
 
 // disksDir is where volumes that hold disks are mounted: the guest does not see
@@ -44,7 +45,7 @@ func (c *compiler) disk(name string) (plan.Disk, bool) {
 	d := plan.Disk{
 		Name:      name,
 		FS:        schema.DiskFS.In(c.profile, name),
-		SizeBytes: int64(schema.DiskSize.In(c.profile, name)),
+		SizeBytes: wholeBlocks(schema.DiskSize.In(c.profile, name)),
 	}
 	d.Source = c.diskPath(name, schema.DiskSource)
 	d.Target = c.diskPath(name, schema.DiskTarget)
@@ -60,6 +61,16 @@ func (c *compiler) disk(name string) (plan.Disk, bool) {
 	}
 	c.placeDisk(&d)
 	return d, len(c.diags) == before
+}
+
+// diskBlock is what a disk's size is made a multiple of, in bytes: the largest
+// sector of a disk, which is ext4's usual block too.
+const diskBlock = 4096
+
+// wholeBlocks rounds a size up: an expression such as size(bytes(host.memory) / 3)
+// gives any number, and a file that ends within a sector is no disk.
+func wholeBlocks(size units.Bytes) int64 {
+	return (int64(size) + diskBlock - 1) / diskBlock * diskBlock
 }
 
 // systemDirs are where the guest's kernel has file systems of its own.
@@ -108,6 +119,11 @@ func (c *compiler) placeDisk(d *plan.Disk) {
 		}
 	}
 	switch {
+	case d.Source == "/":
+		c.diags.Errorf("Impossible disk source", "The source of the disk %q is /, which is a folder. It is the file that holds the disk, as in source = \"/disks/%s\".%s", d.Name, d.Name, blame)
+	case d.Root == plan.RootMount && isBelow(d.Source, d.Target):
+		// A new disk is filled with what the image has at its target: itself.
+		c.diags.Errorf("Disk within itself", "The source of the disk %q, %s, lies in its target, %s: the disk would be filled with itself, and hide its own file. Choose another place, such as source = \"/disks/%s\".%s", d.Name, d.Source, d.Target, d.Name, blame)
 	case holder != nil && isKernelType(*holder):
 		c.diags.Errorf("Impossible disk source", "The source of the disk %q, %s, lies in the %s at %s, which the guest's kernel makes: there is no file on the host. Choose a place in a volume or in the image.%s", d.Name, d.Source, holder.Type, longest, blame)
 	case holder != nil && slices.Contains(holder.Options, "ro"):
@@ -174,7 +190,7 @@ func (c *compiler) diskArguments(q *qemu.CommandLine) {
 	for i, d := range c.plan.Disks {
 		queues := schema.DiskQueues.In(c.profile, d.Name)
 		if queues == 0 {
-			queues = min(c.plan.Machine.CPUs, 16)
+			queues = max(1, c.profile.Most(schema.DiskQueues.Attribute, min(c.plan.Machine.CPUs, 16)))
 		}
 		q.Disk(qemu.Disk{
 			Name: d.Name, FD: plan.FDFirstDisk + i, Set: i,

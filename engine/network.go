@@ -49,7 +49,7 @@ const maxAutoQueues = 8
 func (c *compiler) queues() int {
 	asked, cpus := schema.NetworkQueues.Of(c.profile), c.plan.Machine.CPUs
 	if asked == 0 {
-		return min(cpus, maxAutoQueues)
+		return max(1, c.profile.Most(schema.NetworkQueues.Attribute, min(cpus, maxAutoQueues)))
 	}
 	if asked > cpus {
 		c.warn("More queues than vCPUs", "network.queues is %d, and a guest uses at most one pair of queues for each vCPU: the interfaces have %d.%s", asked, cpus, c.blame(schema.NetworkQueues.Attribute))

@@ -110,7 +110,7 @@ func (r *resolver) mergeRequired() {
 func (r *resolver) warnOfRequired(required named, before *schema.Profile) {
 	for _, a := range r.profile.Attributes() {
 		was, is := before.Origin(a), r.profile.Origin(a)
-		if was.Kind == "builtin" || was.Where == is.Where || reflect.DeepEqual(before.Value(a), r.profile.Value(a)) {
+		if before.Value(a) == nil || was.Kind == "builtin" || was.Where == is.Where || reflect.DeepEqual(before.Value(a), r.profile.Value(a)) {
 			continue
 		}
 		r.warn("Value required by a policy", "%s is %s by %s, and the policy %q requires the profile %q at %s, which has %s.",

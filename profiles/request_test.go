@@ -98,7 +98,8 @@ func TestHostPoliciesReplaceParts(t *testing.T) {
 	}{
 		{``, []string{"built-in"}, []string{"built-in"}, []string{"built-in machine.cpus", "built-in machine.memory"}},
 		{`variable {}`, []string{"built-in"}, []string{"p"}, []string{"built-in machine.cpus", "built-in machine.memory"}},
-		{"label {}\n limit \"machine.cpus\" {\n max = 2\n }", []string{"p"}, []string{"built-in"}, []string{"p machine.cpus", "built-in machine.memory"}},
+		{"label {\n deny = [\"kernel.*\"]\n }", []string{"p", "built-in"}, []string{"built-in"}, []string{"built-in machine.cpus", "built-in machine.memory"}},
+		{"label {\n allow = [\"*\"]\n }\n limit \"machine.cpus\" {\n max = 2\n }", []string{"p"}, []string{"built-in"}, []string{"p machine.cpus", "built-in machine.memory"}},
 	}
 	for _, test := range tests {
 		set, diags := LoadFS(files(map[string]string{"p.hcl": "policy \"p\" {\n" + test.policy + "\n}\n"}), HostDir)
@@ -307,6 +308,31 @@ func TestTruthOfAVariable(t *testing.T) {
 		}
 		if got := schema.MachineNested.Of(p); got != (text == "true" || text == "1") {
 			t.Errorf("%s: %t", text, got)
+		}
+	}
+}
+
+// TestRequiredDisk wants no warning of what a required profile adds to what
+// nobody has set.
+func TestRequiredDisk(t *testing.T) {
+	disk := func(name, size string) string {
+		return "profile \"" + name + "\" {\n disk \"data\" {\n source = \"/d\"\n target = \"/t\"\n size = \"" + size + "\"\n }\n}\n"
+	}
+	set, diags := LoadFS(files(map[string]string{"p.hcl": "policy \"p\" {\n required_profiles = [\"must\"]\n}\n" + disk("must", "1G") + disk("web", "2G")}), HostDir)
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"": "", "web": "disk.data.size is 2GiB by "} {
+		p, diags := Resolve(set, asks(name), schema.Variables{})
+		if err := diags.Err(); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, w := range p.Warnings {
+			got += w.Detail
+		}
+		if !strings.HasPrefix(got, want) || (got == "") != (want == "") || strings.Count(got, "requires") > 1 {
+			t.Errorf("%q: %s\nwant %s", name, got, want)
 		}
 	}
 }

@@ -170,6 +170,9 @@ func forget(v cty.Value) cty.Value {
 func unknownProfile() cty.Value {
 	values := map[string]cty.Value{}
 	for _, block := range blocks() {
+		if isLabelled(block) {
+			continue
+		}
 		members := map[string]cty.Value{}
 		for _, a := range AttributesOf(block) {
 			members[a.Name] = cty.UnknownVal(a.ctyType())

@@ -94,24 +94,32 @@ func (p *parser) parseHeader(d *Declaration, body *hclsyntax.Body) {
 func (p *parser) headerHint(name string, known []string) string {
 	for _, a := range table {
 		if a.Name == name {
-			return fmt.Sprintf(" Write it in its block: %s.", p.file.form.block(p.file.form.assign(a.Name, "..."), a.Block))
+			return fmt.Sprintf(" Write it in its block: %s.", p.file.form.block(p.file.form.assign(a.Name, "..."), steps(a.Block)...))
 		}
 	}
 	if slices.Contains(blocks(), name) {
-		return fmt.Sprintf(" %s is a block: write %s.", name, p.file.form.block("...", name))
+		return fmt.Sprintf(" %s is a block: write %s.", name, p.file.form.block("...", steps(name)...))
 	}
 	if s := diag.DidYouMean(name, known); s != "" {
 		return s
 	}
 	for _, a := range table {
 		if diag.Nearest(name, []string{a.Name}) != "" {
-			return fmt.Sprintf(" Did you mean %q in its block: %s?", a.Name, p.file.form.block(p.file.form.assign(a.Name, "..."), a.Block))
+			return fmt.Sprintf(" Did you mean %q in its block: %s?", a.Name, p.file.form.block(p.file.form.assign(a.Name, "..."), steps(a.Block)...))
 		}
 	}
 	if len(known) == 0 {
 		return fmt.Sprintf(" It has the blocks %s.", diag.List(blocks()))
 	}
 	return fmt.Sprintf(" It has %s, and the blocks %s.", diag.List(known), diag.List(blocks()))
+}
+
+// steps are the names that lead to the inside of a block of a profile.
+func steps(block string) []string {
+	if isLabelled(block) {
+		return []string{block, `"data"`}
+	}
+	return []string{block}
 }
 
 func (p *parser) parseBlock(into *body, outer string, b *hclsyntax.Block) {

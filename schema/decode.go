@@ -188,14 +188,19 @@ func (a *Attribute) ruleSentence(f validator.FieldError, v any) string {
 	case "min":
 		return fmt.Sprintf("is at least %s; %s is too small.", limit, got)
 	case "max":
-		if a.Type == TypeStrings {
+		switch a.Type {
+		case TypeStrings:
 			return fmt.Sprintf("has at most %s elements.", f.Param())
+		case TypeString:
+			return fmt.Sprintf("has at most %s characters.", f.Param())
 		}
 		return fmt.Sprintf("is at most %s; %s is too large.", limit, got)
 	case "required":
 		return "must not be empty, nor have an empty element."
 	case "printascii":
 		return fmt.Sprintf("has printable ASCII characters only; %q has others.", f.Value())
+	case "startswith":
+		return fmt.Sprintf("begins with %q; %s does not.", f.Param(), got)
 	case "excludes":
 		return fmt.Sprintf("must not have %q; %s has.", f.Param(), got)
 	case "excludesall":

@@ -164,13 +164,18 @@ func variableError(name, summary, detail string) *diag.Diagnostic {
 }
 
 // ParseValue reads a value of the attribute with that path, as its environment
-// variable has it. The error is a sentence.
+// variable has it; one of a labelled block has the label in its path. The error is a sentence.
 func ParseValue(path, text string) (*Attribute, any, error) {
 	var known []string
 	for _, a := range table {
 		known = append(known, a.Path())
-		if a.Path() != path {
+		switch {
+		case a.isOneOf(path):
+			a = a.In(strings.Split(path, ".")[1])
+		case a.Path() != path:
 			continue
+		case a.Labelled():
+			return nil, nil, fmt.Errorf("there may be several %s blocks: name the one that is meant, as in %q", a.Block, a.In("data").Path())
 		}
 		value, wrong := a.parseText(text)
 		if wrong != nil {

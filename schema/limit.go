@@ -17,7 +17,8 @@ type Excess struct {
 }
 
 // Excess compares the values of p with a limit of the policy: one value, or that
-// of each labelled block. Those that are within it are left out.
+// of each labelled block. Those that are within it are left out. The profile
+// notes the largest value, see Profile.Most.
 func (d *Policy) Excess(l *Limit, p *Profile, scope *Scope) ([]*Excess, diag.Diagnostics) {
 	var limited []*Attribute
 	for _, a := range p.Attributes() {
@@ -25,10 +26,10 @@ func (d *Policy) Excess(l *Limit, p *Profile, scope *Scope) ([]*Excess, diag.Dia
 			limited = append(limited, a)
 		}
 	}
-	if limited == nil {
-		return nil, nil
-	}
 	low, high, diags := d.Bounds(l, scope)
+	if most, ok := high.(int); ok {
+		p.limit(l.Attribute, most)
+	}
 	var all []*Excess
 	for _, a := range limited {
 		if e := l.excess(a, p, low, high); e != nil {

@@ -4,6 +4,7 @@ package schema
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -29,6 +30,7 @@ type Profile struct {
 	entries []entry               // by the row's index
 	named   map[*Attribute]*entry // of labelled blocks
 	base    []any                 // what a null gives back, by the row's index
+	most    map[*Attribute]int    // by row, see Most
 }
 
 // entry is an attribute's value, nil when it is not set.
@@ -155,13 +157,42 @@ func (p *Profile) Origin(a *Attribute) plan.Origin {
 	return plan.Origin{}
 }
 
-// Origins returns the origin of each attribute that is set, by path.
+// Origins returns the origin of each attribute that is set, and of each preset of
+// a labelled block, by path.
 func (p *Profile) Origins() map[string]plan.Origin {
 	all := make(map[string]plan.Origin, len(table))
 	for _, a := range p.Attributes() {
 		all[a.Path()] = p.Origin(a)
 	}
+	for _, row := range table {
+		if row.Preset == nil {
+			continue
+		}
+		for _, label := range p.Labels(row.Block) {
+			if a := row.In(label); p.Value(a) == nil {
+				all[a.Path()] = plan.Origin{Kind: "builtin", Where: "preset of " + row.RowPath(), Value: row.render(row.Preset)}
+			}
+		}
+	}
 	return all
+}
+
+// Most returns n, or the largest value that policies allow a number where that is
+// less: for what is chosen where the profile leaves it open. The attribute of a
+// labelled block is given by its row.
+func (p *Profile) Most(row *Attribute, n int) int {
+	if most, limited := p.most[row]; limited {
+		return min(most, n)
+	}
+	return n
+}
+
+// limit notes the largest value of a number; the least of several counts.
+func (p *Profile) limit(row *Attribute, most int) {
+	if p.most == nil {
+		p.most = map[*Attribute]int{}
+	}
+	p.most[row] = p.Most(row, most)
 }
 
 // object returns the values that an expression mentions, as profile.BLOCK.NAME.
@@ -220,7 +251,7 @@ func ctyValue(v any) cty.Value {
 func (p *Profile) Clone() *Profile {
 	c := *p
 	c.Names, c.Patches, c.Warnings = slices.Clone(p.Names), slices.Clone(p.Patches), slices.Clone(p.Warnings)
-	c.entries, c.named = slices.Clone(p.entries), nil
+	c.entries, c.named, c.most = slices.Clone(p.entries), nil, maps.Clone(p.most)
 	for a, e := range p.named {
 		if c.named == nil {
 			c.named = make(map[*Attribute]*entry, len(p.named))

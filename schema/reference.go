@@ -87,11 +87,17 @@ func (p *parser) checkProfileReference(t hcl.Traversal) bool {
 		if a := find(block.Name, attribute.Name); a != nil && !a.Labelled() {
 			return true
 		}
+		if isLabelled(block.Name) {
+			p.errorf(t.SourceRange(), "Unknown variable", "Values of %s blocks are not among those of the profile that an expression sees: a profile may have several, or none.", block.Name)
+			return false
+		}
 		name = block.Name + "." + attribute.Name
 	}
 	var known []string
 	for _, a := range table {
-		known = append(known, a.Path())
+		if !a.Labelled() {
+			known = append(known, a.Path())
+		}
 	}
 	p.errorf(t.SourceRange(), "Unknown variable", "A value of the profile is written with its block, as in profile.machine.accel.%s", diag.DidYouMean(name, known))
 	return false

@@ -110,7 +110,7 @@ var (
 	})
 	DiskSize = attr[units.Bytes](Attribute{
 		Block: "disk", Label: AnyLabel, Name: "size", Rules: "min=1048576,max=17592186044416",
-		Doc: `The size of a disk that has to be made: its file is sparse, and takes what is written to it. A disk that is there keeps its size; without this attribute it has to be there.`,
+		Doc: `The size of a disk that has to be made: its file is sparse, and takes what is written to it. It is rounded up to a multiple of 4KiB. A disk that is there keeps its size; without this attribute it has to be there.`,
 	})
 	DiskCache = attr[string](Attribute{
 		Block: "disk", Label: AnyLabel, Name: "cache", Rules: "oneof=writeback none writethrough directsync unsafe", Preset: "writeback",

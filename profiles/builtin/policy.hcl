@@ -1,5 +1,5 @@
 # What holds where the host's own policies say nothing: a host's policy with a
-# label block replaces the label block here, one with a variable block the
+# label block that has allow replaces the label block here, one with a variable block the
 # variable block, and one with a limit the limit of the same attribute.
 
 policy "built-in" {

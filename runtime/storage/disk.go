@@ -126,7 +126,7 @@ func (d *Disk) check(file *os.File) error {
 	case !st.Mode().IsRegular():
 		return d.notRegular()
 	case st.Size() == 0 || st.Size()%sectorSize != 0:
-		return fmt.Errorf("its source %s has %d bytes, which is no disk's size: it was not made whole. Remove it, and it is made anew", d.Path, st.Size())
+		return fmt.Errorf("its source %s has %d bytes, which is no multiple of %d: it is no disk, or was cut off. Make it larger with truncate(1), or move it away, and an empty disk is made in its place", d.Path, st.Size(), sectorSize)
 	}
 	return lock(file)
 }

@@ -217,3 +217,35 @@ profile "labelled" {
   }
   disk "data" {} # ERROR(HCL): Duplicate block | A profile has each block once # ERROR(HCL): Empty block | sets nothing
 }
+
+disk "outside" {} # ERROR: Unsupported block | A disk block belongs into a profile: profile "name" { disk "data" { ... } }.
+
+profile "beside" {
+  target = "/x" # ERROR: Unsupported attribute | Write it in its block: disk "data" { target = ... }.
+  disk   = ["/x"] # ERROR: Unsupported attribute | disk is a block: write disk "data" { ... }.
+}
+
+profile "paths" {
+  disk "data" {
+    source = "disks/data" # ERROR: Value out of range | disk.data.source begins with "/"; "disks/data" does not.
+  }
+}
+
+patch "labelled" {
+  reason = "because"
+  when   = profile.disk.data.size == "1G" # ERROR: Unknown variable | Values of disk blocks are not among those
+  set {
+    kernel {
+      append = [profile.disk.size] # ERROR: Unknown variable | Values of disk blocks are not among those
+    }
+  }
+}
+
+policy "labelled" {
+  label {
+    deny = ["disk.data.size", "disk.*.size"] # ERROR: Unknown attribute | whatever their names are: "disk.size". # ERROR: Unknown attribute | whatever their names are: "disk.size".
+  }
+  limit "disk.data.size" { # ERROR: Not an attribute with a limit | whatever their names are: "disk.size".
+    max = "1G"
+  }
+}

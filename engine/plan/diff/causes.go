@@ -52,6 +52,7 @@ var rules = []rule{
 	{"guest.process.capabilities", nil, Container, Recreate, "--cap-add, --cap-drop or --privileged"},
 	{"guest.process.rlimits", nil, Container, Recreate, "--ulimit"},
 	{"guest.process", nil, Container, Recreate, ofContainer},
+	{"guest.mounts[" + diskMount, []string{"disk"}, Host, Restart, ofProgram},
 	{"guest.mounts[/lib/modules]", []string{"kernel.modules", "kernel.version"}, Host, Restart, theKernels},
 	{"guest.mounts", nil, Container, Recreate, "--volume, --mount or --tmpfs"},
 	{"guest.devices", nil, Container, Recreate, "--device or --privileged"},
@@ -64,6 +65,8 @@ var rules = []rule{
 	{"oci.mounts[/kernel]", []string{"kernel"}, Host, Restart, theKernels},
 	{"oci.mounts[/vm/volumes/modules]", []string{"kernel"}, Host, Restart, theKernels},
 	{"oci.mounts", []string{"guest.mounts"}, Container, Recreate, "--volume, --mount or --tmpfs"},
+	// Where a disk's file is follows from the volumes as well.
+	{"disks", []string{"disk", "oci.mounts"}, Host, Restart, ofProgram},
 	{"oci.devices", []string{"network.mode", "machine.accel"}, Host, Restart, ofProgram},
 	{"oci.device_rules", []string{"network.mode", "machine.accel"}, Host, Restart, ofProgram},
 	{"oci.sysctl", []string{"network.mode"}, Host, Restart, ofProgram},
@@ -103,14 +106,14 @@ func ruleOf(path string) (int, rule) {
 	}
 	section, _, _ := strings.Cut(path, ".")
 	section, _, _ = strings.Cut(section, "[")
-	// The block "disk" makes the section "disks".
-	return len(rules), rule{section, []string{section, strings.TrimSuffix(section, "s")}, Host, Restart, ofProgram}
+	return len(rules), rule{section, []string{section}, Host, Restart, ofProgram}
 }
 
-// leads says whether path is prefix, or lies within it.
+// leads says whether path is prefix, or lies within it. A prefix that ends in a
+// colon stands for all elements whose names begin so.
 func leads(prefix, path string) bool {
 	rest, ok := strings.CutPrefix(path, prefix)
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[' || strings.HasSuffix(prefix, ":"))
 }
 
 // attribute gives each changed value of the plan its cause: changes of

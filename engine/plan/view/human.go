@@ -9,6 +9,7 @@ import (
 
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/engine/plan/diff"
+	"github.com/runcvm/runcvm/schema/units"
 )
 
 // human shows text.
@@ -54,6 +55,7 @@ func (s *sheet) glance(p *plan.Plan) {
 		row{"kernel", kernel(&p.Kernel)},
 		row{"root", fmt.Sprintf("%s of %s, cache %s%s", p.Rootfs.Type, diff.Text(p.Rootfs.HostPath), p.Rootfs.Cache, map[bool]string{true: ", read-only"}[p.Rootfs.ReadOnly])},
 		row{"volumes", volumes(p)},
+		row{"disks", disks(p)},
 		row{"network", p.Network.Mode},
 		row{"agent", "by " + p.Agent.Transport},
 		row{"init", p.Init.Mode + because(p.Init.Reason)},
@@ -81,6 +83,19 @@ func volumes(p *plan.Plan) string {
 		}
 	}
 	return strings.Join(targets, ", ")
+}
+
+// disks lists the disks with their files and where the guest mounts them.
+func disks(p *plan.Plan) string {
+	var list []string
+	for _, d := range p.Disks {
+		size := ""
+		if d.SizeBytes > 0 {
+			size = fmt.Sprintf(", made with %s", units.Bytes(d.SizeBytes))
+		}
+		list = append(list, fmt.Sprintf("%s (%s on %s%s)", diff.Text(d.Target), d.FS, diff.Text(d.Source), size))
+	}
+	return strings.Join(list, ", ")
 }
 
 // values shows each attribute with its origin, and below it the values that
