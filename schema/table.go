@@ -140,10 +140,6 @@ var (
 		Block: "network", Name: "queues", Rules: "min=0,max=64",
 		Doc: `Pairs of queues of each interface, which that many vCPUs can use at the same time. 0 is one for each vCPU, 8 at most.`,
 	})
-	AgentTransport = attr[string](Attribute{
-		Block: "agent", Name: "transport", Rules: "oneof=auto vsock virtio-serial",
-		Doc: `What carries the streams between the machine and the host. "vsock" goes through the host's kernel (vhost-vsock), past QEMU, and fails where /dev/vhost-vsock is not usable; "virtio-serial" goes through QEMU and needs nothing of the host; "auto" is "vsock" where that is usable, and the plan has the reason.`,
-	})
 	InitMode = attr[string](Attribute{
 		Block: "init", Name: "mode", Rules: "oneof=auto supervise exec",
 		Aliases: []string{"RUNCVM_INIT"},
@@ -157,6 +153,10 @@ var (
 		Block: "cgroupfs", Name: "mode", Rules: "oneof=auto none systemd 1 cgroup1 2 cgroup2 hybrid mixed",
 		Variable: "RUNCVM_CGROUPFS",
 		Doc:      `What the guest mounts at /sys/fs/cgroup. "1" (or "cgroup1") is a hierarchy for each controller; "2" (or "cgroup2") the unified one; "hybrid" (or "mixed") both, the unified one at /sys/fs/cgroup/unified; "none" (or "systemd") nothing. "auto" is "none" for an entrypoint that is systemd, else "hybrid", as far as the kernel has it.`,
+	})
+	AgentTransport = attr[string](Attribute{
+		Block: "agent", Name: "transport", Rules: "oneof=auto vsock virtio-serial",
+		Doc: `What carries the streams between the machine and the host. "vsock" goes through the host's kernel (vhost-vsock), past QEMU, and fails where /dev/vhost-vsock is not usable; "virtio-serial" goes through QEMU and needs nothing of the host; "auto" is "vsock" where that is usable, and the plan has the reason.`,
 	})
 	AgentBootTimeout = attr[time.Duration](Attribute{
 		Block: "agent", Name: "boot_timeout", Rules: "min=1s,max=1h",
