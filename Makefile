@@ -44,8 +44,8 @@ rootfs: ## a Debian root file system for the demo and the tests, cached
 	@scripts/packages $(DEMO_PACKAGES)
 	@scripts/rootfs $(CACHE)/rootfs
 
-inits: rootfs ## the Debian packages that make images with an init, for the tests, cached
-	@scripts/init-packages $(CACHE)/rootfs
+inits: rootfs ## what makes images with an init of that root, for the tests, cached
+	@scripts/inits $(CACHE)/rootfs
 
 demo: rootfs install ## boot Debian as a VM, without a container engine
 	@scripts/demo $(PREFIX) $(CACHE)/rootfs/bookworm

@@ -23,7 +23,7 @@ const (
 	QEMU    Capability = "qemu"    // a QEMU in the tool root of the installation
 	Install Capability = "install" // an installation below Prefix
 	Rootfs  Capability = "rootfs"  // the tar archive of Debian's root
-	Inits   Capability = "inits"   // the packages of images with an init
+	Inits   Capability = "inits"   // what makes images with an init of that root
 )
 
 // RequireVariable names the capabilities that must not be missing, separated
@@ -41,10 +41,10 @@ func RootfsArchive() string {
 	return variable("RUNCVM_ROOTFS", "/var/cache/runcvm/rootfs/bookworm.tar")
 }
 
-// InitPackages is the folder of the Debian packages that make an image with the
-// init of RootfsArchive.
-func InitPackages(init string) string {
-	return filepath.Join(filepath.Dir(RootfsArchive()), "inits", init)
+// InitArchive is a tar archive of what Debian's packages of an init add to the
+// root file system of RootfsArchive.
+func InitArchive(init string) string {
+	return filepath.Join(filepath.Dir(RootfsArchive()), "inits", init+".tar")
 }
 
 func variable(name, fallback string) string {
@@ -88,7 +88,7 @@ func Has(c Capability) error {
 	case Rootfs:
 		return hasFile(RootfsArchive(), "make rootfs")
 	case Inits:
-		return hasFile(InitPackages(""), "make inits")
+		return hasFile(InitArchive("systemd"), "make inits")
 	}
 	return fmt.Errorf("unknown capability %q", c)
 }
