@@ -11,6 +11,7 @@ GOTEST  ?= go test -count=1
 FUZZTIME ?= 5s
 export RUNCVM_PREFIX = $(PREFIX)
 export RUNCVM_ROOTFS = $(CACHE)/rootfs/bookworm.tar
+export RUNCVM_GENERIC_KERNEL = $(CACHE)/kernels/generic.deb
 
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
@@ -22,7 +23,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build install uninstall rootfs inits demo check fuzz test test-kvm bench soak docs lint clean
+.PHONY: help setup build install uninstall rootfs inits generic-kernel demo check fuzz test test-kvm bench bench-kvm soak docs lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +48,9 @@ rootfs: ## a Debian root file system for the demo and the tests, cached
 inits: rootfs ## what makes images with an init of that root, for the tests, cached
 	@scripts/inits $(CACHE)/rootfs
 
+generic-kernel: ## the package of Debian's generic kernel for the tests, cached
+	@scripts/generic-kernel $(RUNCVM_GENERIC_KERNEL)
+
 demo: rootfs install ## boot Debian as a VM, without a container engine
 	@scripts/demo $(PREFIX) $(CACHE)/rootfs/bookworm
 
@@ -56,19 +60,26 @@ check: ## unit and golden tests alone: no root, no engine
 fuzz: ## each fuzz test for FUZZTIME
 	@scripts/fuzz $(FUZZTIME)
 
-test: setup rootfs inits install ## everything that this machine can test, on a Docker engine of its own
+test: setup rootfs inits generic-kernel install ## everything that this machine can test, on a Docker engine of its own
 	@echo "==> Testing; the conformance suite boots machines for some minutes before it prints a line"
 	RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -p 1 -timeout 60m ./...
 	@scripts/fuzz $(FUZZTIME)
+	@echo "==> Testing on KVM, in a lab where this machine has none"
+	go run ./conformance/kvmlab
 
 test-kvm: setup rootfs install ## the tests that need KVM, in a lab that has it where this machine has none
 	go run ./conformance/kvmlab
 
 bench: setup rootfs install ## run and exec latency, boot timeline and memory, next to runc and a bare QEMU
 	@RUNCVM_REQUIRE=$(REQUIRE) go run ./conformance/bench
+	@echo "==> The engine alone: time and allocations of one compilation, and of loading a thousand profiles"
+	@go test -run '^$$' -bench . -benchmem ./engine ./profiles | grep '^Benchmark'
+
+bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, boot paths; a table
+	@go run ./conformance/kvmlab -bench -timeout 40m
 
 soak: setup rootfs install ## a hundred containers in a row and ten at once leave nothing behind
-	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^TestSoak$$' ./conformance
+	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^(TestSoak|TestDiskSurvivesDeaths)$$' ./conformance
 
 docs: ## docs/reference and docs/man, from the tables and the commands
 	go test ./cmd/runcvm ./profiles/reference -run 'Current$$' -update

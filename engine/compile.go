@@ -39,6 +39,7 @@ func Compile(profile *schema.Profile, spec *specs.Spec, facts *plan.Facts) (*pla
 	c.compileCgroupfs()
 	c.compileAgent()
 	c.compileMounts()
+	c.compileDisks()
 	c.compileDevices()
 	c.compileResources()
 	c.compileContainer()
@@ -57,6 +58,9 @@ type compiler struct {
 
 	plan  *plan.Plan
 	diags diag.Diagnostics
+	// kernelVsock says that the initramfs of the chosen kernel drives a vsock
+	// device.
+	kernelVsock bool
 }
 
 // linux returns the spec's Linux part, empty when there is none.

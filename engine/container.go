@@ -42,8 +42,9 @@ func (c *compiler) compileContainer() {
 
 // Host devices that the processes around the machine open.
 var (
-	tun = device{"/dev/net/tun", 10, 200}
-	kvm = device{"/dev/kvm", 10, 232}
+	tun      = device{"/dev/net/tun", 10, 200}
+	kvm      = device{"/dev/kvm", 10, 232}
+	vhostNet = device{"/dev/vhost-net", 10, 238}
 )
 
 // device is a character device.
@@ -78,6 +79,9 @@ func (c *compiler) compileDevices() {
 	}
 	if c.plan.Machine.Accel == "kvm" {
 		needed = append(needed, kvm)
+	}
+	if c.plan.Network.VHost {
+		needed = append(needed, vhostNet)
 	}
 	o := &c.plan.OCI
 	o.Devices = []specs.LinuxDevice{}

@@ -29,7 +29,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // patches/*, config.json (or config.merge.json, an RFC 7386 patch of testdata/docker.json,
 // which dockerd wrote) and facts.merge.json (of testdata/facts.json); what comes
 // out is either error.txt, or plan.json, the argument lists, one word a line, and
-// the container's config.json.
+// the container's config.json. With a file "show", only those members of the plan
+// come out that it names.
 func TestGolden(t *testing.T) {
 	for _, c := range goldenCases(t) {
 		t.Run(c.name, func(t *testing.T) {
@@ -107,6 +108,9 @@ func outputs(t *testing.T, in goldenCase) []txtar.File {
 	if diff := cmp.Diff(c.plan, decoded); diff != "" {
 		t.Errorf("the plan changes by a round trip:\n%s", diff)
 	}
+	if len(in.show) > 0 {
+		return []txtar.File{{Name: "out/plan.json", Data: members(t, encoded, in.show)}}
+	}
 	ocispec.Apply(c.doc, &c.plan.OCI)
 	container, err := c.doc.Marshal()
 	if err != nil {
@@ -127,6 +131,27 @@ type goldenCase struct {
 
 	config, facts []byte
 	files         fs.FS // profiles/ and patches/ of the host
+	show          []string
+}
+
+// members are those of a JSON object that are named.
+func members(t *testing.T, object []byte, names []string) []byte {
+	t.Helper()
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(object, &all); err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]json.RawMessage{}
+	for _, name := range names {
+		if shown[name] = all[name]; all[name] == nil {
+			t.Fatalf("the plan has no %q", name)
+		}
+	}
+	out, err := json.Marshal(shown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(indent(t, out), '\n')
 }
 
 func goldenCases(t *testing.T) []goldenCase {
@@ -169,6 +194,8 @@ func (c *goldenCase) readInputs(dir string) error {
 	files := fstest.MapFS{}
 	for _, f := range c.archive.Files {
 		switch f.Name {
+		case "show":
+			c.show = strings.Fields(string(f.Data))
 		case "config.json":
 			c.config = f.Data
 		case "config.merge.json":

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"os"
 	"slices"
 
@@ -13,12 +14,39 @@ import (
 // defaultDeviceMode is rw for the owner alone: root starts the processes.
 const defaultDeviceMode = os.FileMode(0o600)
 
-// compileAgent decides the bounds of boot and stop.
+// compileAgent decides the transport and the bounds of boot and stop.
 func (c *compiler) compileAgent() {
 	c.plan.Agent = plan.Agent{
-		Transport:          "virtio-serial",
 		BootTimeoutSeconds: int(schema.AgentBootTimeout.Of(c.profile).Seconds()),
 		StopTimeoutSeconds: int(schema.AgentStopTimeout.Of(c.profile).Seconds()),
+	}
+	c.compileTransport()
+}
+
+// compileTransport chooses what carries the agent's stream, and gives the reason
+// of a choice by "auto".
+func (c *compiler) compileTransport() {
+	a := &c.plan.Agent
+	usable, reason := c.facts.Vsock.Usable, c.facts.Vsock.Reason
+	if k := c.plan.Kernel; usable && k.Version != "" && !c.kernelVsock {
+		usable = false
+		reason = fmt.Sprintf("The initramfs of the kernel %s has no driver for vsock. Where the kernel itself has one, \"runcvm install\" adds it.", k.Version)
+	}
+	switch schema.AgentTransport.Of(c.profile) {
+	case plan.TransportSerial:
+		a.Transport = plan.TransportSerial
+	case plan.TransportVsock:
+		a.Transport = plan.TransportVsock
+		if !usable {
+			c.diags.Errorf("Vsock is not usable",
+				"agent.transport is \"vsock\", but here: %s Use \"auto\" or \"virtio-serial\", which needs nothing of the host.%s", reason, c.blame(schema.AgentTransport.Attribute))
+		}
+	default:
+		a.TransportReason = reason
+		a.Transport = plan.TransportSerial
+		if usable {
+			a.Transport, a.Fallback = plan.TransportVsock, plan.TransportSerial
+		}
 	}
 }
 

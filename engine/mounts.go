@@ -63,14 +63,26 @@ func (c *compiler) compileMounts() {
 			continue
 		}
 		name := strconv.Itoa(len(shared))
-		guest = append(guest, plan.GuestMount{
-			Type: "volume", Source: name, Destination: destination, Options: slices.Clone(m.Options),
-		})
+		if !isBelow(destination, disksDir) {
+			guest = append(guest, plan.GuestMount{
+				Type: "volume", Source: name, Destination: destination, Options: slices.Clone(m.Options),
+			})
+		}
 		m.Destination = path.Join(plan.VolumesMount, name)
 		shared = append(shared, m)
 	}
 	container = c.addSystemMounts(container)
 	container = append(container, c.toolMounts()...)
+	if source, destination := c.compileModules(); source != "" {
+		container = append(container, specs.Mount{
+			Destination: path.Join(plan.VolumesMount, plan.ModulesVolume), Type: "bind", Source: source,
+			Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev"},
+		})
+		// The first, so that a volume of the container's own wins.
+		guest = slices.Insert(guest, 0, plan.GuestMount{
+			Type: "volume", Source: plan.ModulesVolume, Destination: destination, Options: []string{"bind", "ro", "nosuid", "nodev"},
+		})
+	}
 	c.plan.OCI.Mounts = append(container, shared...)
 	c.plan.Guest.Mounts = guest
 }

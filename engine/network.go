@@ -36,6 +36,45 @@ func (c *compiler) compileNetwork() {
 		c.diags.Errorf("No /dev/net/tun",
 			"The machine's network needs taps, and the host has no character device /dev/net/tun. Load the driver (modprobe tun), or set network.mode = \"none\" in a profile.%s", c.blame(schema.NetworkMode.Attribute))
 	}
+	c.plan.Network.Queues = c.queues()
+	c.plan.Network.VHost, c.plan.Network.VHostReason = c.vhost()
+}
+
+// maxAutoQueues bounds the queues that nobody asked for: each pair takes memory
+// in the guest, descriptors, and with vhost-net a thread of the host.
+const maxAutoQueues = 8
+
+// queues decides the pairs of queues of each interface. A guest uses at most one
+// for each vCPU.
+func (c *compiler) queues() int {
+	asked, cpus := schema.NetworkQueues.Of(c.profile), c.plan.Machine.CPUs
+	if asked == 0 {
+		return max(1, c.profile.Most(schema.NetworkQueues.Attribute, min(cpus, maxAutoQueues)))
+	}
+	if asked > cpus {
+		c.warn("More queues than vCPUs", "network.queues is %d, and a guest uses at most one pair of queues for each vCPU: the interfaces have %d.%s", asked, cpus, c.blame(schema.NetworkQueues.Attribute))
+	}
+	return min(asked, cpus)
+}
+
+// vhost decides who moves the frames and gives the reason of a choice by
+// "auto".
+func (c *compiler) vhost() (vhost bool, reason string) {
+	device := c.facts.VHostNet
+	switch schema.NetworkVHost.Of(c.profile) {
+	case "off":
+		return false, ""
+	case "on":
+		if !device.Usable {
+			c.diags.Errorf("vhost-net is not usable",
+				"network.vhost is \"on\", but on this host: %s Use \"auto\" or \"off\" to let QEMU move the frames.%s", device.Reason, c.blame(schema.NetworkVHost.Attribute))
+		}
+		return true, ""
+	}
+	if device.Usable && c.plan.Machine.Accel == "tcg" {
+		return false, "Under TCG the translation of the guest takes the time, and vhost-net does not pay."
+	}
+	return device.Usable, device.Reason
 }
 
 // namespace returns the spec's namespace of a type, nil when the container has

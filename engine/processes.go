@@ -16,15 +16,12 @@ func (c *compiler) compileProcesses() {
 	}
 }
 
-// agentPort is the name of the agent's port in the guest, as guest/api has it;
-// the engine does not import the guest's packages.
-const (
-	agentPort = "org.runcvm.agent.0"
-	shareTag  = "runcvm"
-)
+// shareTag is the share's name in the guest, as guest/api has it; the engine
+// does not import the guest's packages.
+const shareTag = "runcvm"
 
 // qemuArguments describes the machine to QEMU. Interfaces are added by the
-// supervisor: see qemu.NIC.
+// supervisor, see qemu.NIC, as is a vsock device, see qemu.AgentVsock.
 func (c *compiler) qemuArguments() []string {
 	m, k := c.plan.Machine, c.plan.Kernel
 	var q qemu.CommandLine
@@ -33,8 +30,9 @@ func (c *compiler) qemuArguments() []string {
 	q.Flag("no-reboot")
 	q.Value("display", "none")
 	q.Properties("machine", m.Type, c.machineProperties()...)
-	q.Properties("accel", m.Accel, c.accelProperties()...)
-	q.Properties("cpu", c.cpuModel())
+	c.addAccelerator(&q)
+	model, properties := c.cpuModel()
+	q.Properties("cpu", model, properties...)
 	q.Properties("smp", "", qemu.Number("cpus", m.CPUs), qemu.Number("sockets", 1), qemu.Number("cores", m.CPUs), qemu.Number("threads", 1))
 	q.Properties("m", "", qemu.Property{Name: "size", Value: strconv.Itoa(m.MemoryMiB) + "M"})
 	q.Object(qemu.MemoryBackendMemfd{ID: "ram", Size: int64(units.Bytes(m.MemoryMiB) * units.MiB), Share: true})
@@ -49,12 +47,12 @@ func (c *compiler) qemuArguments() []string {
 	q.Properties("mon", "", qemu.Property{Name: "chardev", Value: "qmp"}, qemu.Property{Name: "mode", Value: "control"})
 	q.Socket("console", plan.FDConsole)
 	q.Value("serial", "chardev:console")
-	q.Socket("agent", plan.FDAgent)
-	q.Device(qemu.VirtioSerialPCI{ID: "serial", MaxPorts: 2})
-	// Port 0 is the one of a console.
-	q.Device(qemu.VirtSerialPort{ID: "agentport", Bus: "serial.0", Nr: 1, Chardev: "agent", Name: agentPort})
+	if c.plan.Agent.Transport == plan.TransportSerial {
+		q.Append(qemu.AgentPort(plan.FDAgent))
+	}
 	q.Socket("share", plan.FDShare)
 	q.Device(qemu.VhostUserFSPCI{ID: "sharefs", Chardev: "share", Tag: shareTag, QueueSize: 1024})
+	c.diskArguments(&q)
 	return q.Args()
 }
 
@@ -69,22 +67,6 @@ func (c *compiler) machineProperties() []qemu.Property {
 		{Name: "i8042", Value: "off"},
 		{Name: "usb", Value: "off"},
 	}
-}
-
-func (c *compiler) accelProperties() []qemu.Property {
-	if c.plan.Machine.Accel != "tcg" {
-		return nil
-	}
-	return []qemu.Property{{Name: "thread", Value: "multi"}, qemu.Number("tb-size", translationMiB)}
-}
-
-// cpuModel is the host's processor under KVM, all that can be translated under
-// TCG.
-func (c *compiler) cpuModel() string {
-	if c.plan.Machine.Accel == "kvm" {
-		return "host"
-	}
-	return "max"
 }
 
 // virtiofsdArguments serves the shared directory on an inherited socket. Both

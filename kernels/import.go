@@ -18,35 +18,51 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/internal/imagefs"
 	"github.com/runcvm/runcvm/internal/treeswap"
 )
 
 // importFormat changes when Import makes something else of the same inputs.
-const importFormat = "1"
+const importFormat = "2"
 
 // ImportOptions are the inputs of Import.
 type ImportOptions struct {
 	Prefix       string // of the installation
 	Distribution string // "debian"
-	Tree         string // an unpacked kernel package, with boot/vmlinuz-<version>
-	Package      string // its name and version, for the manifest
+	Tree         string // an unpacked kernel package, or a folder of its form
+	Package      string // what it was made from, for the manifest
 	Guest        string // the runcvm-guest program
 	// Depmod is the command that runs depmod(8), "depmod" when empty. It runs
 	// when the package has no modules.dep, as Debian's have not.
 	Depmod []string
+	// Added says that people add it. What they made the default stays it at an
+	// installation.
+	Added bool
+	// KeepLatest leaves the link "latest" as it is, unless there is none.
+	KeepLatest bool
+}
+
+// packagePlaces is where packages have their kernel, and folders that people
+// make.
+var packagePlaces = plan.KernelPlaces{
+	Images:  []string{"/boot/vmlinuz-*", "/boot/vmlinuz", "/vmlinuz", "/vmlinuz-*", "/lib/modules/*/vmlinuz"},
+	Modules: []string{"/lib/modules", "/usr/lib/modules", "/modules"},
 }
 
 // Imported is what Import has installed.
 type Imported struct {
-	Kernel  plan.InstalledKernel
-	Modules []string // in the initramfs, in load order
-	Changed bool     // false when everything was there already
+	Kernel  plan.InstalledKernel `json:"kernel"`
+	Modules []string             `json:"modules"` // in the initramfs, in load order
+	Changed bool                 `json:"changed"` // false when everything was there already
 }
 
 // Import installs the kernel of an unpacked package below the prefix and makes
 // "latest" point at it. The folder appears, or changes, in one step. When the
 // inputs are those of the last time and the folder is intact, nothing changes.
 func Import(ctx context.Context, o ImportOptions) (Imported, error) {
+	if !ValidDistribution(o.Distribution) {
+		return Imported{}, fmt.Errorf("%q is no name for a distribution: it has lower-case letters, digits and dashes", o.Distribution)
+	}
 	src, err := findKernel(o.Tree)
 	if err != nil {
 		return Imported{}, err
@@ -60,12 +76,11 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return Imported{}, err
 	}
+	defer os.Remove(parent) // fails unless the import has failed and it is empty
 	if err := treeswap.Sweep(parent); err != nil {
 		return Imported{}, err
 	}
-	imported := Imported{Kernel: plan.InstalledKernel{
-		Distribution: o.Distribution, Version: src.version, HostDir: dst, HasVmlinux: true, Default: true,
-	}}
+	var imported Imported
 	m, err := ReadManifest(dst)
 	if err != nil || m.Builder != builder || Verify(dst) != nil {
 		if m, err = o.build(ctx, src, dst, builder); err != nil {
@@ -74,14 +89,29 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 		imported.Changed = true
 	}
 	imported.Modules = m.Modules
+	vsock, err := hasVsock(dst)
+	if err != nil {
+		return Imported{}, err
+	}
 	link := filepath.Join(parent, latest)
-	if now, err := os.Readlink(link); err != nil || now != src.version {
+	now, err := os.Readlink(link)
+	if err != nil || now != src.version && !o.keepsLatest(filepath.Join(parent, now)) {
 		if err := renameio.Symlink(src.version, link); err != nil {
 			return Imported{}, err
 		}
-		imported.Changed = true
+		now, imported.Changed = src.version, true
+	}
+	imported.Kernel = plan.InstalledKernel{
+		Distribution: o.Distribution, Version: src.version, HostDir: dst,
+		HasVmlinux: m.Files[plan.KernelVmlinux] != "", Vsock: vsock, Default: now == src.version,
 	}
 	return imported, nil
+}
+
+// keepsLatest says whether the default kernel, in the folder now, stays it.
+func (o ImportOptions) keepsLatest(now string) bool {
+	m, err := ReadManifest(now)
+	return err == nil && (o.KeepLatest || m.Added && !o.Added)
 }
 
 // source is a kernel in an unpacked package.
@@ -91,23 +121,29 @@ type source struct {
 	modules string // the folder lib/modules/<version>
 }
 
-func findKernel(tree string) (source, error) {
-	images, err := filepath.Glob(filepath.Join(tree, "boot", "vmlinuz-*"))
+func findKernel(dir string) (source, error) {
+	tree, err := imagefs.Open(dir)
 	if err != nil {
 		return source{}, err
 	}
-	if len(images) != 1 {
-		return source{}, fmt.Errorf("%s/boot has %d files vmlinuz-*: an unpacked kernel package has one", tree, len(images))
-	}
-	s := source{image: images[0], version: strings.TrimPrefix(filepath.Base(images[0]), "vmlinuz-")}
-	for _, lib := range []string{"lib", "usr/lib"} {
-		dir := filepath.Join(tree, lib, "modules", s.version)
-		if st, err := os.Stat(dir); err == nil && st.IsDir() {
-			s.modules = dir
-			return s, nil
+	defer tree.Close()
+	found, unusable := Find(tree, []plan.KernelPlaces{packagePlaces})
+	if found == nil {
+		reasons := make([]error, len(unusable))
+		for i, u := range unusable {
+			reasons[i] = fmt.Errorf("%s: %s", u.Path, u.Reason)
 		}
+		if len(reasons) == 0 {
+			reasons = append(reasons, fmt.Errorf("no file is %s", strings.Join(packagePlaces.Images, " or ")))
+		}
+		return source{}, fmt.Errorf("%s has no kernel that could boot: %w", dir, errors.Join(reasons...))
 	}
-	return source{}, fmt.Errorf("%s has no lib/modules/%s: the kernel's modules are missing", tree, s.version)
+	image, err := tree.Resolve(found.Image)
+	if err != nil {
+		return source{}, err
+	}
+	modules, err := tree.Resolve(found.Modules)
+	return source{found.Version, filepath.Join(dir, image), filepath.Join(dir, modules)}, err
 }
 
 // digest identifies the inputs: the package, the guest and the builder. Of the
@@ -122,7 +158,7 @@ func (o ImportOptions) digest(s source) (string, error) {
 		}
 		_ = enc.Encode(sum)
 	}
-	_ = enc.Encode([]any{importFormat, initramfsFormat, o.Distribution, o.Package, s.version, RequiredModules, OptionalModules})
+	_ = enc.Encode([]any{importFormat, initramfsFormat, o.Distribution, o.Package, s.version, Lists})
 	err := walkFiles(s.modules, func(name string, d fs.DirEntry) error {
 		info, err := d.Info()
 		if err != nil {
@@ -146,7 +182,11 @@ func walkFiles(dir string, f func(name string, d fs.DirEntry) error) error {
 
 // build makes the kernel's folder beside dst and puts it there.
 func (o ImportOptions) build(ctx context.Context, s source, dst, builder string) (plan.Manifest, error) {
-	m := plan.Manifest{Distribution: o.Distribution, Version: s.version, Package: o.Package, Builder: builder}
+	m := plan.Manifest{Distribution: o.Distribution, Version: s.version, Package: o.Package, Builder: builder, Added: o.Added}
+	var err error
+	if m.Guest, err = FileDigest(o.Guest); err != nil {
+		return m, err
+	}
 	dir, err := treeswap.New(dst)
 	if err != nil {
 		return m, err
@@ -155,11 +195,11 @@ func (o ImportOptions) build(ctx context.Context, s source, dst, builder string)
 	modules := filepath.Join(dir, "lib", "modules", s.version)
 	steps := []func() error{
 		func() error { return copyFile(s.image, filepath.Join(dir, plan.KernelImage)) },
-		func() error { return extractTo(s.image, filepath.Join(dir, plan.KernelVmlinux)) },
+		func() error { return extractDirect(s.image, filepath.Join(dir, plan.KernelVmlinux)) },
 		func() error { return copyModules(s.modules, modules) },
 		func() error { return o.depmod(ctx, dir, s.version) },
 		func() (err error) {
-			m.Modules, err = o.initramfs(modules, filepath.Join(dir, plan.KernelInitrd))
+			m.Modules, err = initramfsOf(dir, s.version, o.Guest, "")
 			return err
 		},
 		func() (err error) {
@@ -192,14 +232,34 @@ func extractTo(image, dst string) error {
 	}
 	return create(dst, func(w io.Writer) error {
 		if err := ExtractVmlinux(w, f, st.Size()); err != nil {
-			return fmt.Errorf("extract the ELF image from %s: %w", image, err)
+			return fmt.Errorf("extract the ELF image: %w", err)
 		}
 		return nil
 	})
 }
 
+// extractDirect extracts the ELF image, and keeps it only where it can be entered
+// directly.
+func extractDirect(image, dst string) error {
+	if err := extractTo(image, dst); err != nil {
+		return err
+	}
+	ok, err := isPVH(dst)
+	if err == nil && !ok {
+		err = os.Remove(dst)
+	}
+	return err
+}
+
 func copyModules(src, dst string) error {
-	return walkFiles(src, func(name string, _ fs.DirEntry) error {
+	return walkFiles(src, func(name string, d fs.DirEntry) error {
+		info, err := d.Info()
+		if err == nil && info.Size() > maxModule {
+			err = fmt.Errorf("%s has more than %d bytes", name, maxModule)
+		}
+		if err != nil {
+			return err
+		}
 		to := filepath.Join(dst, name)
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
@@ -225,19 +285,30 @@ func (o ImportOptions) depmod(ctx context.Context, base, version string) error {
 	return nil
 }
 
-func (o ImportOptions) initramfs(modules, dst string) ([]string, error) {
-	guest, err := os.ReadFile(o.Guest)
+// initramfsOf builds the initramfs of an installed kernel in its folder, and
+// says beside it what it is good for. The names of both files end with suffix.
+func initramfsOf(dir, version, program, suffix string) ([]string, error) {
+	guest, err := os.ReadFile(program)
 	if err != nil {
 		return nil, err
 	}
-	var loaded []string
-	err = create(dst, func(w io.Writer) (err error) {
-		loaded, err = BuildInitramfs(w, InitramfsOptions{
-			Guest: guest, Modules: os.DirFS(modules), Required: RequiredModules, Optional: OptionalModules,
-		})
+	modules := os.DirFS(filepath.Join(dir, "lib", "modules", version))
+	var made Initramfs
+	err = create(filepath.Join(dir, plan.KernelInitrd+suffix), func(w io.Writer) (err error) {
+		made, err = BuildInitramfs(w, InitramfsOptions{Guest: guest, Modules: modules, Lists: Lists})
 		return err
 	})
-	return loaded, err
+	if err != nil {
+		return nil, err
+	}
+	transports := plan.TransportSerial + "\n"
+	if made.Vsock {
+		transports += plan.TransportVsock + "\n"
+	}
+	return made.Modules, create(filepath.Join(dir, plan.KernelTransports+suffix), func(w io.Writer) error {
+		_, err := io.WriteString(w, transports)
+		return err
+	})
 }
 
 func digests(dir string) (map[string]string, error) {
@@ -250,15 +321,9 @@ func digests(dir string) (map[string]string, error) {
 	return files, err
 }
 
-func writeManifest(dir string, m plan.Manifest) error {
+func encodeManifest(m plan.Manifest) ([]byte, error) {
 	data, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return err
-	}
-	return create(filepath.Join(dir, plan.KernelManifest), func(w io.Writer) error {
-		_, err := w.Write(append(data, '\n'))
-		return err
-	})
+	return append(data, '\n'), err
 }
 
 func copyFile(src, dst string) error {

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,12 +35,12 @@ func TestImport(t *testing.T) {
 	}
 	dir := filepath.Join(o.Prefix, "kernels/debian/6.1.0-1")
 	want := plan.InstalledKernel{
-		Distribution: "debian", Version: "6.1.0-1", HostDir: dir, HasVmlinux: true, Default: true,
+		Distribution: "debian", Version: "6.1.0-1", HostDir: dir, HasVmlinux: true, Vsock: true, Default: true,
 	}
 	if d := cmp.Diff(want, got.Kernel); d != "" || !got.Changed {
 		t.Errorf("changed %v (-want +got):\n%s", got.Changed, d)
 	}
-	if vmlinux, _ := os.ReadFile(filepath.Join(dir, "vmlinux")); string(vmlinux) != "\x7fELFkernel" {
+	if vmlinux, _ := os.ReadFile(filepath.Join(dir, "vmlinux")); !bytes.Equal(vmlinux, pvhELF("kernel")) {
 		t.Errorf("vmlinux holds %q", vmlinux)
 	}
 	if err := Verify(dir); err != nil {
@@ -175,8 +176,8 @@ func TestList(t *testing.T) {
 	top := filepath.Join(prefix, "kernels")
 	want := []plan.InstalledKernel{
 		{Distribution: "alpine", Version: "6.6", HostDir: top + "/alpine/6.6"},
-		{Distribution: "debian", Version: "6.1.0-1", HostDir: top + "/debian/6.1.0-1", HasVmlinux: true, Default: true},
-		{Distribution: "debian", Version: "6.1.0-2", HostDir: top + "/debian/6.1.0-2", HasVmlinux: true},
+		{Distribution: "debian", Version: "6.1.0-1", HostDir: top + "/debian/6.1.0-1", HasVmlinux: true, Vsock: true, Default: true},
+		{Distribution: "debian", Version: "6.1.0-2", HostDir: top + "/debian/6.1.0-2", HasVmlinux: true, Vsock: true},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

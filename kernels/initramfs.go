@@ -13,7 +13,10 @@ import (
 
 // initramfsFormat changes when the builder makes something else of the same
 // inputs.
-const initramfsFormat = "1"
+const initramfsFormat = "2"
+
+// allFormats are how the names of modules end that can be read.
+var allFormats = []string{".ko", ".ko.gz", ".ko.xz", ".ko.zst"}
 
 // maxModule bounds a decompressed module in bytes: an image may bring its own.
 const maxModule = 64 << 20
@@ -21,8 +24,7 @@ const maxModule = 64 << 20
 // Paths within the initramfs.
 const (
 	initPath    = "init"
-	modulesPath = "modules"
-	loadList    = "modules/load" // file names within modulesPath, one a line, in load order
+	modulesPath = "modules" // modules, and lists of their file names, one a line
 )
 
 // InitramfsOptions are the inputs of an initramfs.
@@ -33,45 +35,117 @@ type InitramfsOptions struct {
 	// kernel that is not trusted is given as the file system of an os.Root. It
 	// is nil for a kernel with everything built in.
 	Modules fs.FS
-	// Required and Optional are names of modules. Only the first must exist.
-	Required, Optional []string
+	// Formats is how the names of modules end, in a folder without modules.dep;
+	// all that can be read when empty.
+	Formats []string
+	// Lists name the modules that are taken. One that an earlier list has is not
+	// in a later one.
+	Lists []ModuleList
 }
 
-// BuildInitramfs writes an uncompressed initramfs (cpio, "newc") to w and
-// returns the names of its modules in load order. The same inputs give the
-// same bytes. A required module that the kernel does not have gives a
-// MissingModuleError.
-func BuildInitramfs(w io.Writer, o InitramfsOptions) ([]string, error) {
+// Initramfs is what BuildInitramfs has written.
+type Initramfs struct {
+	Modules []string // file names, in the order of the lists
+	Vsock   bool     // a vsock device works: its driver is there, or built in
+}
+
+// BuildInitramfs writes an uncompressed initramfs (cpio, "newc") to w. The same
+// inputs give the same bytes. A required module that the kernel does not have
+// gives a MissingModuleError.
+func BuildInitramfs(w io.Writer, o InitramfsOptions) (Initramfs, error) {
+	var modules moduleSet
+	if o.Modules != nil {
+		var err error
+		if modules, err = readModules(o.Modules, o.Formats, o.Lists); err != nil {
+			return Initramfs{}, err
+		}
+	}
+	return writeInitramfs(w, o.Guest, modules)
+}
+
+// moduleSet is the modules of an initramfs.
+type moduleSet struct {
+	lists []listedModules
+	vsock bool // see Initramfs.Vsock
+}
+
+// listedModules are the modules of a list, in load order.
+type listedModules struct {
+	list  string // its name
+	files []moduleFile
+}
+
+// moduleFile is a module as its kernel's folder has it.
+type moduleFile struct {
+	path string // within the modules' folder
+	raw  []byte // perhaps compressed
+}
+
+// maxModules bounds all modules of an initramfs together, in bytes as they are
+// in their folder.
+const maxModules = 256 << 20
+
+// readModules reads the modules of the lists and what they need. A file of an
+// earlier list is not in a later one.
+func readModules(dir fs.FS, formats []string, lists []ModuleList) (moduleSet, error) {
+	if len(formats) == 0 {
+		formats = allFormats
+	}
+	var set moduleSet
+	index, err := readModuleIndex(dir, formats)
+	if err != nil {
+		return set, err
+	}
+	seen, sum := map[string]bool{}, 0
+	for _, list := range lists {
+		order, err := index.loadOrder(list, seen)
+		if err != nil {
+			return set, err
+		}
+		part := listedModules{list: list.Name}
+		for _, file := range order {
+			raw, err := readBounded(dir, file, maxModule)
+			if err != nil {
+				return set, fmt.Errorf("module %s: %w", file, err)
+			}
+			if sum += len(raw); sum > maxModules {
+				return set, fmt.Errorf("the modules that a machine needs have more than %d bytes", maxModules)
+			}
+			part.files = append(part.files, moduleFile{file, raw})
+		}
+		set.lists = append(set.lists, part)
+	}
+	set.vsock = index.has(vsockDriver)
+	return set, nil
+}
+
+// writeInitramfs writes the archive. Nothing but the guest and the modules is
+// in it, each list behind its modules.
+func writeInitramfs(w io.Writer, guest []byte, modules moduleSet) (Initramfs, error) {
 	a := archive{w: cpio.Newc.Writer(w)}
-	var loaded []string
 	for _, dir := range []string{"dev", "etc", modulesPath, "proc", "run", "share", "sys", "tmp"} {
 		a.add(cpio.Directory(dir, 0o755))
 	}
 	// The kernel opens /dev/console for init before anything is mounted.
 	a.add(cpio.CharDev("dev/console", 0o600, 5, 1))
 	a.add(cpio.CharDev("dev/null", 0o666, 1, 3))
-	a.add(cpio.StaticRecord(o.Guest, cpio.Info{Name: initPath, Mode: cpio.S_IFREG | 0o755}))
-	if o.Modules != nil {
-		index, err := readModuleIndex(o.Modules)
-		if err != nil {
-			return nil, err
-		}
-		order, err := index.loadOrder(o.Required, o.Optional)
-		if err != nil {
-			return nil, err
-		}
-		for _, file := range order {
-			content, err := readModule(o.Modules, file)
+	a.add(cpio.StaticRecord(guest, cpio.Info{Name: initPath, Mode: cpio.S_IFREG | 0o755}))
+	made := Initramfs{Vsock: modules.vsock}
+	for _, list := range modules.lists {
+		var names []string
+		for _, m := range list.files {
+			content, err := unpackModule(m.raw)
 			if err != nil {
-				return nil, fmt.Errorf("module %s: %w", file, err)
+				return made, fmt.Errorf("module %s: %w", m.path, err)
 			}
-			name := moduleName(file) + ".ko"
-			loaded = append(loaded, name)
+			name := moduleName(m.path) + ".ko"
+			names = append(names, name)
 			a.add(cpio.StaticFile(path.Join(modulesPath, name), string(content), 0o644))
 		}
+		a.add(cpio.StaticFile(path.Join(modulesPath, list.list), lines(names), 0o644))
+		made.Modules = append(made.Modules, names...)
 	}
-	a.add(cpio.StaticFile(loadList, lines(loaded), 0o644))
-	return loaded, a.close()
+	return made, a.close()
 }
 
 // archive writes records with inode numbers of its own and no times.
@@ -101,18 +175,12 @@ func (a *archive) close() error {
 	return cpio.WriteTrailer(a.w)
 }
 
-// readModule returns a module's content, decompressed.
-func readModule(dir fs.FS, name string) ([]byte, error) {
-	f, err := dir.Open(name)
-	if err != nil {
-		return nil, err
+// unpackModule returns a module's content, decompressed.
+func unpackModule(raw []byte) ([]byte, error) {
+	if len(raw) < len(magicXZ) {
+		return nil, io.ErrUnexpectedEOF
 	}
-	defer f.Close()
-	head := make([]byte, 6)
-	if _, err := io.ReadFull(f, head); err != nil {
-		return nil, err
-	}
-	r, done, err := decompressor(head, io.MultiReader(bytes.NewReader(head), f))
+	r, done, err := decompressor(raw[:len(magicXZ)], bytes.NewReader(raw))
 	if err != nil {
 		return nil, err
 	}

@@ -29,25 +29,29 @@ func moduleFS(t *testing.T, change map[string]string) fs.FS {
 func TestBuildInitramfs(t *testing.T) {
 	var archive bytes.Buffer
 	o := InitramfsOptions{
-		Guest:    fakeELF("guest"),
-		Modules:  moduleFS(t, nil),
-		Required: RequiredModules,
-		Optional: OptionalModules,
+		Guest:   fakeELF("guest"),
+		Modules: moduleFS(t, nil),
+		Lists:   Lists,
 	}
-	modules, err := BuildInitramfs(&archive, o)
+	made, err := BuildInitramfs(&archive, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{
-		"virtio_ring.ko", "virtio.ko", "virtio_pci_modern_dev.ko", "virtio_pci.ko",
-		"virtio_console.ko", "net_failover.ko", "virtio_net.ko",
+	lists := map[string][]string{
+		"load":               {"virtio_ring.ko", "virtio.ko", "virtio_pci_modern_dev.ko", "virtio_pci.ko", "net_failover.ko", "virtio_net.ko"},
+		"load.virtio-serial": {"virtio_console.ko"},
+		"load.vsock":         {"vsock.ko", "vmw_vsock_virtio_transport.ko"},
+		"load.disk":          {"virtio_blk.ko"},
 	}
-	if d := cmp.Diff(want, modules); d != "" {
-		t.Errorf("load order (-want +got):\n%s", d)
+	want := slices.Concat(lists["load"], lists["load.virtio-serial"], lists["load.vsock"], lists["load.disk"])
+	if d := cmp.Diff(Initramfs{Modules: want, Vsock: true}, made); d != "" {
+		t.Errorf("made (-want +got):\n%s", d)
 	}
 	records := unpack(t, archive.Bytes())
-	if got := records["modules/load"]; got != strings.Join(want, "\n")+"\n" {
-		t.Errorf("modules/load holds %q", got)
+	for name, want := range lists {
+		if got := records["modules/"+name]; got != strings.Join(want, "\n")+"\n" {
+			t.Errorf("modules/%s holds %q", name, got)
+		}
 	}
 	for _, name := range want {
 		if got, want := records["modules/"+name], "\x7fELF"+strings.TrimSuffix(name, ".ko"); got != want {
@@ -62,7 +66,7 @@ func TestBuildInitramfs(t *testing.T) {
 			t.Errorf("%s is missing", dir)
 		}
 	}
-	if want, got := 8+2+1+len(want)+1, len(records); got != want {
+	if want, got := 8+2+1+len(want)+len(lists), len(records); got != want {
 		t.Errorf("%d records, want %d: %q", got, want, slices.Sorted(maps.Keys(records)))
 	}
 
@@ -74,9 +78,9 @@ func TestBuildInitramfs(t *testing.T) {
 
 func TestBuildInitramfsWithoutModules(t *testing.T) {
 	var archive bytes.Buffer
-	modules, err := BuildInitramfs(&archive, InitramfsOptions{Guest: fakeELF("guest"), Required: RequiredModules})
-	if err != nil || len(modules) != 0 {
-		t.Fatalf("%q, %v; want no modules", modules, err)
+	made, err := BuildInitramfs(&archive, InitramfsOptions{Guest: fakeELF("guest"), Lists: Lists})
+	if err != nil || len(made.Modules) != 0 {
+		t.Fatalf("%+v, %v; want no modules", made, err)
 	}
 	if got := unpack(t, archive.Bytes())["modules/load"]; got != "" {
 		t.Errorf("modules/load holds %q", got)
@@ -86,7 +90,7 @@ func TestBuildInitramfsWithoutModules(t *testing.T) {
 func TestBuildInitramfsErrors(t *testing.T) {
 	var missing *MissingModuleError
 	_, err := BuildInitramfs(&bytes.Buffer{}, InitramfsOptions{
-		Modules: moduleFS(t, map[string]string{"modules.builtin": ""}), Required: RequiredModules,
+		Modules: moduleFS(t, map[string]string{"modules.builtin": ""}), Lists: Lists,
 	})
 	if !errors.As(err, &missing) || missing.Name != "virtiofs" {
 		t.Errorf("error %v, want one for the missing virtiofs", err)
@@ -104,7 +108,7 @@ func TestBuildInitramfsErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := BuildInitramfs(&bytes.Buffer{}, InitramfsOptions{
-				Modules: moduleFS(t, tt.change), Required: []string{"virtio_pci"},
+				Modules: moduleFS(t, tt.change), Lists: []ModuleList{{Name: "load", Required: []string{"virtio_pci"}}},
 			})
 			if err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("error %v, want one that says %q", err, tt.says)
@@ -114,12 +118,14 @@ func TestBuildInitramfsErrors(t *testing.T) {
 }
 
 func TestLoadOrderOfCycle(t *testing.T) {
-	x, err := readModuleIndex(fstest.MapFS{"modules.dep": {Data: []byte("a.ko: b.ko\nb.ko: a.ko\n")}})
+	dir := fstest.MapFS{"modules.dep": {Data: []byte("a.ko: b.ko\nb.ko: c.ko\nc.ko: b.ko\n")}}
+	x, err := readModuleIndex(dir, allFormats)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := x.loadOrder([]string{"a"}, nil); err != nil || len(got) != 2 {
-		t.Errorf("%q, %v; want both modules once", got, err)
+	var cycle *CycleError
+	if _, err := x.loadOrder(ModuleList{Required: []string{"a"}}, map[string]bool{}); !errors.As(err, &cycle) || strings.Join(cycle.Modules, " ") != "b c" {
+		t.Errorf("error %v, want one that names b and c", err)
 	}
 }
 

@@ -32,8 +32,8 @@ const (
 )
 
 // List returns the kernels installed below prefix, sorted by distribution,
-// then version. It reads directories and links only. A prefix without kernels
-// gives an empty list.
+// then version. It reads directories, links and very small files only. A prefix
+// without kernels gives an empty list.
 func List(prefix string) ([]plan.InstalledKernel, error) {
 	top := filepath.Join(prefix, Dir)
 	distributions, err := readDir(top)
@@ -60,12 +60,17 @@ func List(prefix string) ([]plan.InstalledKernel, error) {
 				continue
 			}
 			host := filepath.Join(dir, v.Name())
-			_, err := os.Lstat(filepath.Join(host, plan.KernelVmlinux))
+			vsock, err := hasVsock(host)
+			if err != nil {
+				return nil, err
+			}
+			_, err = os.Lstat(filepath.Join(host, plan.KernelVmlinux))
 			list = append(list, plan.InstalledKernel{
 				Distribution: d.Name(),
 				Version:      v.Name(),
 				HostDir:      host,
 				HasVmlinux:   err == nil,
+				Vsock:        vsock,
 				Default:      v.Name() == byDefault,
 			})
 		}
@@ -74,6 +79,16 @@ func List(prefix string) ([]plan.InstalledKernel, error) {
 		return cmp.Or(cmp.Compare(a.Distribution, b.Distribution), cmp.Compare(a.Version, b.Version))
 	})
 	return list, nil
+}
+
+// hasVsock says whether the initramfs in a kernel's folder drives a vsock
+// device. Those that were made before there was a choice do not.
+func hasVsock(dir string) (bool, error) {
+	transports, err := os.ReadFile(filepath.Join(dir, plan.KernelTransports))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return slices.Contains(strings.Fields(string(transports)), plan.TransportVsock), err
 }
 
 // hidden tells the folders under construction, or set aside, from kernels.

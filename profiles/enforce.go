@@ -19,6 +19,13 @@ func (r *resolver) inputs() []schema.Input {
 	var inputs []schema.Input
 	for _, in := range r.asked.inputs {
 		place := diag.Range{File: in.place}
+		if len(in.value) > schema.MaxVariable {
+			r.diags = append(r.diags, &diag.Diagnostic{
+				Severity: diag.Error, Summary: "Value too long", Range: &place,
+				Detail: fmt.Sprintf("%s has %d bytes; a value has at most %d.", in.asker, len(in.value), schema.MaxVariable),
+			})
+			continue
+		}
 		known := false
 		for _, v := range declared {
 			if !in.matches(v.Name) {
@@ -73,7 +80,7 @@ func unknownInput(in askedInput, declared []*schema.Variable, place diag.Range) 
 	}
 	return &diag.Diagnostic{
 		Severity: diag.Error, Summary: "Unknown variable", Range: &place,
-		Detail: fmt.Sprintf("%s gives a value for the variable %q of the profiles, which none of them declares.%s", in.asker, strings.ToLower(in.name), hint),
+		Detail: fmt.Sprintf("%s gives a value for the variable %q of the profiles, which none of them declares.%s", in.asker, clipped(strings.ToLower(in.name)), hint),
 	}
 }
 
@@ -101,9 +108,9 @@ func (r *resolver) mergeRequired() {
 // warnOfRequired says which values a required profile has replaced that were
 // asked for.
 func (r *resolver) warnOfRequired(required named, before *schema.Profile) {
-	for _, a := range schema.Attributes() {
+	for _, a := range r.profile.Attributes() {
 		was, is := before.Origin(a), r.profile.Origin(a)
-		if was.Kind == "builtin" || was.Where == is.Where || reflect.DeepEqual(before.Value(a), r.profile.Value(a)) {
+		if before.Value(a) == nil || was.Kind == "builtin" || was.Where == is.Where || reflect.DeepEqual(before.Value(a), r.profile.Value(a)) {
 			continue
 		}
 		r.warn("Value required by a policy", "%s is %s by %s, and the policy %q requires the profile %q at %s, which has %s.",
@@ -114,25 +121,29 @@ func (r *resolver) warnOfRequired(required named, before *schema.Profile) {
 // applyLimits brings values within the bounds of policies.
 func (r *resolver) applyLimits() {
 	for _, l := range r.rules.limits {
-		excess, diags := l.policy.Excess(l.Limit, r.profile, r.scope)
+		excesses, diags := l.policy.Excess(l.Limit, r.profile, r.scope)
 		r.diags = append(r.diags, diags...)
-		if excess == nil {
-			continue
+		for _, excess := range excesses {
+			r.applyLimit(l, excess)
 		}
-		word := "most"
-		if excess.Least {
-			word = "least"
-		}
-		rule := fmt.Sprintf("the policy %q allows at %s %s at %s", l.policy.Name, word, excess.Bound, l.Place)
-		if l.Deny {
-			f := r.found[l.Attribute]
-			r.diags = append(r.diags, denied(f.place, f.snippet, fmt.Sprintf("%s is %s, and %s. Ask for a value within the limit.", l.Attribute.Path(), excess.Value, rule)))
-			continue
-		}
-		r.warn("Limited by a policy", "%s is %s by %s, and %s. The machine gets %s.",
-			l.Attribute.Path(), excess.Value, r.profile.Origin(l.Attribute).Where, rule, excess.Bound)
-		r.profile.Set(excess.Setting)
 	}
+}
+
+func (r *resolver) applyLimit(l limit, excess *schema.Excess) {
+	word := "most"
+	if excess.Least {
+		word = "least"
+	}
+	rule := fmt.Sprintf("the policy %q allows at %s %s at %s", l.policy.Name, word, excess.Bound, l.Place)
+	a := excess.Setting.Attribute
+	if l.Deny {
+		f := r.found[a]
+		r.diags = append(r.diags, denied(f.place, f.snippet, fmt.Sprintf("%s is %s, and %s. Ask for a value within the limit.", a.Path(), excess.Value, rule)))
+		return
+	}
+	r.warn("Limited by a policy", "%s is %s by %s, and %s. The machine gets %s.",
+		a.Path(), excess.Value, r.profile.Origin(a).Where, rule, excess.Bound)
+	r.profile.Set(excess.Setting)
 }
 
 // applyPatches applies the patches whose condition holds: the built-in ones,

@@ -52,9 +52,20 @@ type asker struct {
 	note  string // why it counts as the image's, for refusals
 }
 
+const labelPlace = "label "
+
+// clipped keeps a name from filling a message: a label's may have any length.
+func clipped(name string) string {
+	const most = 200
+	if len(name) > most {
+		return strings.ToValidUTF8(name[:most], "") + "..."
+	}
+	return name
+}
+
 // String names the asker at the beginning of a sentence.
 func (a asker) String() string {
-	if label, ok := strings.CutPrefix(a.place, "label "); ok {
+	if label, ok := strings.CutPrefix(a.place, labelPlace); ok {
 		return "The image's label " + label
 	}
 	return "The variable " + a.place
@@ -101,7 +112,7 @@ func (r Request) read() *asked {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if value := env[name]; value != "" {
 			own, ofImage := imageEnv[name]
-			by := asker{place: name, image: !r.Image.EnvKnown || ofImage && own == value}
+			by := asker{place: clipped(name), image: !r.Image.EnvKnown || ofImage && own == value}
 			switch {
 			case !r.Image.EnvKnown:
 				by.note = " The image's own environment is not known here, so that every variable counts as the image's."
@@ -111,6 +122,7 @@ func (r Request) read() *asked {
 			a.readVariable(by, name, value)
 		}
 	}
+	a.diags = atMost(a.diags)
 	return a
 }
 
@@ -126,7 +138,7 @@ func environment(list []string) map[string]string {
 }
 
 func (a *asked) readLabel(name, value string) {
-	by := asker{place: "label " + name, image: true, note: " Labels given to docker run count as the image's: nothing tells them apart."}
+	by := asker{place: labelPlace + clipped(name), image: true, note: " Labels given to docker run count as the image's: nothing tells them apart."}
 	switch input, isInput := strings.CutPrefix(name, variableLabelPrefix); {
 	case name == Label:
 		a.selectProfiles(by, value, labelKind)
@@ -137,7 +149,7 @@ func (a *asked) readLabel(name, value string) {
 		if hint == "" {
 			hint = fmt.Sprintf(" Those that do are %s and %sNAME.", Label, variableLabelPrefix)
 		}
-		a.report(by, "Unknown label", "The image's label %s means nothing.%s", name, hint)
+		a.report(by, "Unknown label", "%s means nothing.%s", by, hint)
 	}
 }
 
@@ -147,6 +159,8 @@ func (a *asked) readVariable(by asker, name, value string) {
 		a.selectProfiles(by, value, variableKind)
 	case isInput && input != "":
 		a.inputs = append(a.inputs, askedInput{by, input, value})
+	case by.place != name: // too long for any
+		a.report(by, "Unknown variable", "%s sets nothing.", by)
 	default:
 		settings, wrong := schema.ReadVariable(name, value, profileVariable, inputPrefix+"NAME")
 		if wrong != nil {
@@ -183,6 +197,10 @@ func (a *asked) selectProfiles(by asker, value, kind string) {
 				s.names = append(s.names, name)
 			}
 		}
+		if len(s.names) > maxNames || len(value) > maxNames*maxNames {
+			a.report(by, "Too many profiles", "%s names more than %d profiles. Have one installed on the host that inherits them.", by, maxNames)
+			return
+		}
 		a.selections = append(a.selections, s)
 		return
 	}
@@ -200,15 +218,18 @@ func (a *asked) selectProfiles(by asker, value, kind string) {
 	a.selections = append(a.selections, selection{asker: by, document: file, module: module})
 }
 
-// maxTold bounds how many mistakes of one inline document are told: docker shows
-// them in one line.
-const maxTold = 10
+// maxTold bounds how many mistakes of one inline document, or of all variables
+// and labels, are told: docker shows them in one line.
+const maxTold = 20
+
+// maxNames bounds a list of profiles' names.
+const maxNames = 64
 
 func atMost(diags diag.Diagnostics) diag.Diagnostics {
 	if len(diags) > maxTold {
 		rest := len(diags) - maxTold
 		diags = diags[:maxTold]
-		diags.Errorf("Further mistakes", "The document has %d more.", rest)
+		diags.Errorf("Further mistakes", "There are %d more.", rest)
 	}
 	return diags
 }

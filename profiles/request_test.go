@@ -98,7 +98,8 @@ func TestHostPoliciesReplaceParts(t *testing.T) {
 	}{
 		{``, []string{"built-in"}, []string{"built-in"}, []string{"built-in machine.cpus", "built-in machine.memory"}},
 		{`variable {}`, []string{"built-in"}, []string{"p"}, []string{"built-in machine.cpus", "built-in machine.memory"}},
-		{"label {}\n limit \"machine.cpus\" {\n max = 2\n }", []string{"p"}, []string{"built-in"}, []string{"p machine.cpus", "built-in machine.memory"}},
+		{"label {\n deny = [\"kernel.*\"]\n }", []string{"p", "built-in"}, []string{"built-in"}, []string{"built-in machine.cpus", "built-in machine.memory"}},
+		{"label {\n allow = [\"*\"]\n }\n limit \"machine.cpus\" {\n max = 2\n }", []string{"p"}, []string{"built-in"}, []string{"p machine.cpus", "built-in machine.memory"}},
 	}
 	for _, test := range tests {
 		set, diags := LoadFS(files(map[string]string{"p.hcl": "policy \"p\" {\n" + test.policy + "\n}\n"}), HostDir)
@@ -220,6 +221,7 @@ func TestInputs(t *testing.T) {
 		{map[string]string{"runcvm.var.two-words": "2"}, []string{"RUNCVM_VAR_TWO_WORDS=3"}, 3, ""},
 		{map[string]string{"runcvm.var.two_words": "2"}, nil, 1, `label runcvm.var.two_words: Unknown variable: The image's label runcvm.var.two_words gives a value for the variable "two_words" of the profiles, which none of them declares. Did you mean "two-words"?`},
 		{nil, []string{"RUNCVM_VAR_TWO_WORDS=many"}, 1, `RUNCVM_VAR_TWO_WORDS: Wrong type of value: var.two-words is a number; "many" is none. It is declared at /etc/runcvm/profiles/a.hcl:1:10.`},
+		{nil, []string{"RUNCVM_VAR_TWO_WORDS=" + strings.Repeat("1", 5000)}, 1, "RUNCVM_VAR_TWO_WORDS: Value too long: The variable RUNCVM_VAR_TWO_WORDS has 5000 bytes; a value has at most 4096."},
 		{nil, []string{"RUNCVM_VAR_X=1"}, 1, `The variables here are "two-words".`},
 	}
 	for _, test := range tests {
@@ -242,5 +244,95 @@ func TestManyMistakesOfADocument(t *testing.T) {
 	_, diags := Resolve(new(Set), asks("machine {\n"+strings.Repeat(" x = 1\n", 50)+strings.Repeat(" y { }\n", 500)+"}\n"), schema.Variables{})
 	if n := len(diags); n != maxTold+1 || diags[0].Summary != "Further mistakes" && diags[n-1].Summary != "Further mistakes" {
 		t.Errorf("%d diagnostics: %v", n, diags)
+	}
+}
+
+// TestHugeRequests wants short messages for what is long.
+func TestHugeRequests(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	labels := map[string]string{"runcvm." + long: "", "runcvm.var." + long: "", Label: strings.Repeat("a,", 1<<19)}
+	for i := range 1000 {
+		labels[fmt.Sprintf("runcvm.x%d", i)] = ""
+	}
+	for _, request := range []Request{
+		{Image: plan.Image{Labels: labels}},
+		{Env: []string{"RUNCVM_" + strings.ToUpper(long) + "=1", "RUNCVM_CPUS=" + long, "RUNCVM_KERNEL_APPEND=" + long, "RUNCVM_PROFILE=" + long}},
+		{Env: []string{"RUNCVM_PROFILE={" + long}},
+	} {
+		_, diags := Resolve(new(Set), request, schema.Variables{})
+		if told := len(diag.OneLine(diags.Err())); told == 0 || told > 1<<15 {
+			t.Errorf("%d bytes of messages", told)
+		}
+	}
+}
+
+// FuzzRequest resolves what an image may bring: it neither panics nor gives an
+// attribute a value that its policy denies.
+func FuzzRequest(f *testing.F) {
+	for _, seed := range [][3]string{
+		{"web, base", "2", "512M"},
+		{"machine { cpus = 2 }", "x", ""},
+		{"inherits: [web]\nkernel: {append: ['${format(\"%s\", container.env)}']}\n", "", "1G"},
+		{`{"machine": {"memory": "${size(bytes(\"1G\") * 2)}"}}`, "", ""},
+		{"profile \"x\" {\n inherits = [\"x\", \"default\"]\n}\nlocals {\n a = local.a\n}\n", "9999", "0"},
+	} {
+		f.Add(seed[0], seed[1], seed[2])
+	}
+	set, diags := LoadFS(files(map[string]string{
+		"a.hcl": declare("web", 1, "base") + declare("base", 2),
+		"p.hcl": "policy \"p\" {\n label {\n deny = [\"kernel.*\"]\n }\n}\n",
+	}), HostDir)
+	if err := diags.Err(); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, label, cpus, memory string) {
+		request := asks(label)
+		request.Env = []string{"RUNCVM_CPUS=" + cpus, "RUNCVM_MEM_SIZE=" + memory}
+		p, diags := Resolve(set, request, schema.Variables{Host: schema.Host{KVM: true}})
+		if got := schema.KernelAppend.Of(p); len(got) > 0 {
+			t.Errorf("kernel arguments %q", got)
+		}
+		if n := schema.MachineCPUs.Of(p); n < 1 || n > 255 {
+			t.Errorf("%d vCPUs", n)
+		}
+		_ = diags.Error()
+	})
+}
+
+// TestTruthOfAVariable sets an attribute that is true or false.
+func TestTruthOfAVariable(t *testing.T) {
+	for text, wrong := range map[string]string{"true": "", "false": "", "1": "", "0": "", "yes": `machine.nested is true or false, or 1 or 0; "yes" is none of them.`} {
+		p, diags := Resolve(new(Set), Request{Env: []string{"RUNCVM_MACHINE_NESTED=" + text}, Image: plan.Image{EnvKnown: true}}, schema.Variables{})
+		if got := diag.OneLine(diags.Err()); !strings.Contains(got, wrong) || (got == "") != (wrong == "") {
+			t.Errorf("%s: %s\nwant %s", text, got, wrong)
+		}
+		if got := schema.MachineNested.Of(p); got != (text == "true" || text == "1") {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+}
+
+// TestRequiredDisk wants no warning of what a required profile adds to what
+// nobody has set.
+func TestRequiredDisk(t *testing.T) {
+	disk := func(name, size string) string {
+		return "profile \"" + name + "\" {\n disk \"data\" {\n source = \"/d\"\n target = \"/t\"\n size = \"" + size + "\"\n }\n}\n"
+	}
+	set, diags := LoadFS(files(map[string]string{"p.hcl": "policy \"p\" {\n required_profiles = [\"must\"]\n}\n" + disk("must", "1G") + disk("web", "2G")}), HostDir)
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"": "", "web": "disk.data.size is 2GiB by "} {
+		p, diags := Resolve(set, asks(name), schema.Variables{})
+		if err := diags.Err(); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, w := range p.Warnings {
+			got += w.Detail
+		}
+		if !strings.HasPrefix(got, want) || (got == "") != (want == "") || strings.Count(got, "requires") > 1 {
+			t.Errorf("%q: %s\nwant %s", name, got, want)
+		}
 	}
 }

@@ -30,7 +30,7 @@ func Resolve(set *Set, request Request, variables schema.Variables) (*schema.Pro
 		r.mergeSelection(s)
 	}
 	for _, s := range a.settings {
-		r.set1(s)
+		r.setVariable(s)
 	}
 	for _, s := range schema.FromFlags(r.profile, variables) {
 		r.apply(s, nil)
@@ -109,7 +109,7 @@ func (r *resolver) mergeSelection(s selection) {
 		settings, diags := d.Evaluate(r.scope)
 		r.diags = append(r.diags, atMost(diags)...)
 		for _, setting := range settings {
-			if r.permitted(s.asker, setting.Attribute.Path(), setting.Place, d.Snippet(setting.Place)) {
+			if r.permitted(s.asker, setting.Attribute.RowPath(), setting.Place, d.Snippet(setting.Place)) {
 				r.apply(setting, d)
 			}
 		}
@@ -119,6 +119,9 @@ func (r *resolver) mergeSelection(s selection) {
 
 // mergeNamed merges a profile of the host or a built-in one that is asked for.
 func (r *resolver) mergeNamed(by asker, name string, place diag.Range, snippet *diag.Snippet) {
+	if name == DefaultName { // every machine has it
+		return
+	}
 	if why := r.rules.refusalOfProfile(by, name); why != "" {
 		r.diags = append(r.diags, denied(place, snippet, why))
 		return
@@ -138,9 +141,9 @@ func (r *resolver) mergeNamed(by asker, name string, place diag.Range, snippet *
 	})
 }
 
-// set1 gives the profile the value of a single variable.
-func (r *resolver) set1(s askedSetting) {
-	if r.permitted(s.asker, s.Attribute.Path(), s.Place, nil) {
+// setVariable gives the profile the value of a single variable.
+func (r *resolver) setVariable(s askedSetting) {
+	if r.permitted(s.asker, s.Attribute.RowPath(), s.Place, nil) {
 		r.apply(s.Setting, nil)
 	}
 }

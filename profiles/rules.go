@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/runcvm/runcvm/internal/diag"
@@ -33,7 +34,9 @@ type named struct {
 }
 
 // newRules puts the host's policies together. For what none of them says, the
-// built-in policy counts: labels, variables, and the limits of each attribute.
+// built-in policy counts: labels, variables, and the limits of each attribute. It
+// goes on to say what labels may set until one of the host's does, by allow: one
+// more denial must not open what reaches the host.
 func newRules(host []*schema.Policy) *rules {
 	r := &rules{}
 	limited := map[*schema.Attribute]bool{}
@@ -43,7 +46,8 @@ func newRules(host []*schema.Policy) *rules {
 			limited[l.Attribute] = true
 		}
 	}
-	labels, variables := len(r.label) > 0, len(r.variable) > 0
+	labels := slices.ContainsFunc(r.label, func(g grant) bool { return g.Allow != nil })
+	variables := len(r.variable) > 0
 	for _, p := range builtinFiles().policies {
 		rest := *p
 		rest.Limits = nil

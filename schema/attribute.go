@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/runcvm/runcvm/schema/units"
@@ -13,6 +14,7 @@ type Type string
 
 // The types.
 const (
+	TypeBool     Type = "bool"
 	TypeInt      Type = "whole number"
 	TypeString   Type = "string"
 	TypeBytes    Type = "size"     // a string such as "512M"
@@ -25,6 +27,9 @@ const (
 type Attribute struct {
 	Block string
 	Name  string
+	// Label is the name of the block that the attribute stands in, for blocks of
+	// which a profile has several: disk "data". In the table it is AnyLabel.
+	Label string
 	// Doc is for the reference: sentences that give units and effect.
 	Doc string
 	// Rules are go-playground/validator rules for the decoded value. A "oneof"
@@ -39,19 +44,58 @@ type Attribute struct {
 	// further names of it.
 	Variable string
 	Aliases  []string
+	// Preset is the value in a labelled block that does not set it, of the key's Go
+	// type; nil where a block has to set it, or where no value means something.
+	Preset any
 	// Type follows from the key's Go type.
 	Type Type
 
-	index  int      // in table
+	index  int      // in table; that of its row for an attribute of a labelled block
 	choice []string // the values of an attribute that is a choice, else nil
 }
 
-// Path is the attribute's name in messages and in a plan: "machine.cpus".
-func (a *Attribute) Path() string { return a.Block + "." + a.Name }
+// Path is the attribute's name in messages and in a plan: "machine.cpus", or
+// "disk.data.size" in a labelled block. A row of the table has no label in it.
+func (a *Attribute) Path() string {
+	if a.Label == "" || a.Label == AnyLabel {
+		return a.Block + "." + a.Name
+	}
+	return a.Block + "." + a.Label + "." + a.Name
+}
+
+// RowPath is the path of the attribute's row in the table, by which policies
+// speak of it: "disk.size" for that of every disk.
+func (a *Attribute) RowPath() string { return a.Block + "." + a.Name }
+
+// AnyLabel is the label of the rows of labelled blocks.
+const AnyLabel = "*"
+
+// Labelled says whether the attribute is the row of a labelled block: a profile
+// has it in each block of the type, see In.
+func (a *Attribute) Labelled() bool { return a.Label == AnyLabel }
+
+// instances are the attributes that In has made, one for each row and label.
+var instances sync.Map
+
+// In returns the attribute in the block with that label. It is the same one for
+// the same label.
+func (a *Attribute) In(label string) *Attribute {
+	type key struct {
+		row   *Attribute
+		label string
+	}
+	if found, ok := instances.Load(key{a, label}); ok {
+		return found.(*Attribute)
+	}
+	made := *a
+	made.Label, made.Variable, made.Aliases = label, "", nil
+	found, _ := instances.LoadOrStore(key{a, label}, &made)
+	return found.(*Attribute)
+}
 
 // value lists the Go types of attributes.
 type value interface {
-	int | string | units.Bytes | time.Duration | []string
+	bool | int | string | units.Bytes | time.Duration | []string
 }
 
 // Key reads one attribute of a Profile as its Go type.
@@ -59,7 +103,17 @@ type Key[T value] struct{ *Attribute }
 
 // Of returns the attribute's value in p, the zero value when p does not set it.
 func (k Key[T]) Of(p *Profile) T {
-	v, _ := p.values[k.index].(T)
+	v, _ := p.entries[k.index].value.(T)
+	return v
+}
+
+// In returns the attribute's value in the block with that label, the table's
+// preset when p does not set it.
+func (k Key[T]) In(p *Profile, label string) T {
+	if v, ok := p.Value(k.Attribute.In(label)).(T); ok {
+		return v
+	}
+	v, _ := k.Preset.(T)
 	return v
 }
 
@@ -72,6 +126,8 @@ func Attributes() []*Attribute { return table }
 func attr[T value](a Attribute) Key[T] {
 	var zero T
 	switch any(zero).(type) {
+	case bool:
+		a.Type = TypeBool
 	case int:
 		a.Type = TypeInt
 	case string:
@@ -95,7 +151,7 @@ func attr[T value](a Attribute) Key[T] {
 	}
 	a.index = len(table)
 	row := &a
-	if a.Variable == "" {
+	if a.Variable == "" && !a.Labelled() {
 		a.Variable = variableOf(row)
 	}
 	table = append(table, row)
@@ -121,6 +177,17 @@ func blocks() []string {
 		}
 	}
 	return names
+}
+
+// isLabelled says whether a profile has several blocks of the type, each with a
+// label.
+func isLabelled(block string) bool {
+	for _, a := range table {
+		if a.Block == block {
+			return a.Labelled()
+		}
+	}
+	return false
 }
 
 // attributesOf lists the names of a block's attributes.

@@ -87,7 +87,7 @@ var policyDoc = BlockDoc{
 }
 
 var grantDoc = []FieldDoc{
-	{Name: "allow", Type: FieldTexts, Doc: `Patterns of the attributes that may be set, such as "machine.*"; without it, all of them.`},
+	{Name: "allow", Type: FieldTexts, Doc: `Patterns of the attributes that may be set, such as "machine.*". Without it, all of them for variables; for images, those that the built-in policy allows.`},
 	{Name: "deny", Type: FieldTexts, Doc: "Patterns of the attributes that may not be set, also where they are allowed."},
 	{Name: "profiles", Type: FieldTexts, Doc: "Patterns of the profiles that may be named; without it, all of them."},
 	{Name: "inline", Type: FieldFlag, Doc: "Whether a whole profile may be given in place of a name; true without it."},

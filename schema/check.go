@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -43,8 +44,15 @@ func extentOf(b *hclsyntax.Block, form Form) hcl.Range {
 	}
 }
 
-// Source is the declaration's text in its file.
-func (d *Declaration) Source() string { return string(d.extent.SliceBytes(d.file.source)) }
+// Source is the declaration's text in its file, with the white space before it,
+// which means something in YAML.
+func (d *Declaration) Source() string {
+	r := d.extent
+	for r.Start.Byte > 0 && strings.IndexByte(" \t", d.file.source[r.Start.Byte-1]) >= 0 {
+		r.Start.Byte--
+	}
+	return string(r.SliceBytes(d.file.source))
+}
 
 // Check reports what is wrong with the module whatever a container's variables
 // are: values that cannot be, and expressions whose type is not the one that
@@ -122,8 +130,12 @@ func (a *Attribute) admits(v cty.Value) *mistake {
 			return nil
 		}
 		return a.wrongType(v, `Write it in brackets, as in ["a", "b"].`)
+	case a.Type == TypeBool:
+		want = cty.Bool
 	case a.Type == TypeInt:
 		want = cty.Number
+	case a.Type == TypeBool:
+		want = cty.Bool
 	}
 	if v.Type() != want {
 		return a.wrongType(v, fmt.Sprintf("Make the expression give a %s.", a.Type))
@@ -158,6 +170,9 @@ func forget(v cty.Value) cty.Value {
 func unknownProfile() cty.Value {
 	values := map[string]cty.Value{}
 	for _, block := range blocks() {
+		if isLabelled(block) {
+			continue
+		}
 		members := map[string]cty.Value{}
 		for _, a := range AttributesOf(block) {
 			members[a.Name] = cty.UnknownVal(a.ctyType())
@@ -170,6 +185,8 @@ func unknownProfile() cty.Value {
 // ctyType is the type that an attribute's value has in expressions.
 func (a *Attribute) ctyType() cty.Type {
 	switch a.Type {
+	case TypeBool:
+		return cty.Bool
 	case TypeInt:
 		return cty.Number
 	case TypeStrings:

@@ -2,7 +2,9 @@ package schema
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -57,11 +59,15 @@ func (p *parser) parseProfile(b *hclsyntax.Block) *Declaration {
 func (p *parser) parseBody(into *body, b *hclsyntax.Block) {
 	seen := map[string]hcl.Range{}
 	for _, inner := range b.Body.Blocks {
-		first, again := seen[inner.Type]
+		name := inner.Type
+		if len(inner.Labels) == 1 && isLabelled(inner.Type) {
+			name += " " + strconv.Quote(inner.Labels[0])
+		}
+		first, again := seen[name]
 		if again {
-			p.errorf(inner.TypeRange, "Duplicate block", "A %s has each block once. The first %s block is on line %d: put its attributes together.", b.Type, inner.Type, first.Start.Line)
+			p.errorf(inner.TypeRange, "Duplicate block", "A %s has each block once. The first %s block is on line %d: put its attributes together.", b.Type, name, first.Start.Line)
 		} else {
-			seen[inner.Type] = inner.TypeRange
+			seen[name] = inner.TypeRange
 		}
 		p.parseBlock(into, b.Type, inner)
 	}
@@ -88,18 +94,18 @@ func (p *parser) parseHeader(d *Declaration, body *hclsyntax.Body) {
 func (p *parser) headerHint(name string, known []string) string {
 	for _, a := range table {
 		if a.Name == name {
-			return fmt.Sprintf(" Write it in its block: %s.", p.file.form.block(p.file.form.assign(a.Name, "..."), a.Block))
+			return fmt.Sprintf(" Write it in its block: %s.", p.file.form.block(p.file.form.assign(a.Name, "..."), steps(a.Block)...))
 		}
 	}
 	if slices.Contains(blocks(), name) {
-		return fmt.Sprintf(" %s is a block: write %s.", name, p.file.form.block("...", name))
+		return fmt.Sprintf(" %s is a block: write %s.", name, p.file.form.block("...", steps(name)...))
 	}
 	if s := diag.DidYouMean(name, known); s != "" {
 		return s
 	}
 	for _, a := range table {
 		if diag.Nearest(name, []string{a.Name}) != "" {
-			return fmt.Sprintf(" Did you mean %q in its block: %s?", a.Name, p.file.form.block(p.file.form.assign(a.Name, "..."), a.Block))
+			return fmt.Sprintf(" Did you mean %q in its block: %s?", a.Name, p.file.form.block(p.file.form.assign(a.Name, "..."), steps(a.Block)...))
 		}
 	}
 	if len(known) == 0 {
@@ -108,24 +114,66 @@ func (p *parser) headerHint(name string, known []string) string {
 	return fmt.Sprintf(" It has %s, and the blocks %s.", diag.List(known), diag.List(blocks()))
 }
 
+// steps are the names that lead to the inside of a block of a profile.
+func steps(block string) []string {
+	if isLabelled(block) {
+		return []string{block, `"data"`}
+	}
+	return []string{block}
+}
+
 func (p *parser) parseBlock(into *body, outer string, b *hclsyntax.Block) {
 	if !slices.Contains(blocks(), b.Type) {
 		p.errorf(b.TypeRange, "Unsupported block", "A %s has no block %q.%s Its blocks are %s.", outer, b.Type, diag.DidYouMean(b.Type, blocks()), diag.List(blocks()))
 		return
 	}
-	p.noLabels(b)
+	label, ok := p.blockLabel(b)
+	if !ok {
+		return
+	}
 	p.noBlocks(b, attributesOf(b.Type))
+	if label != "" && len(b.Body.Attributes) == 0 {
+		p.errorf(b.LabelRanges[0], "Empty block", "The %s block %q sets nothing. Its attributes are %s.", b.Type, label, diag.List(attributesOf(b.Type)))
+	}
 	for _, a := range sorted(b.Body.Attributes) {
 		row := find(b.Type, a.Name)
 		if row == nil {
 			p.errorf(a.NameRange, "Unsupported attribute", "A %s block has no attribute %q.%s", b.Type, a.Name, attributeHint(b.Type, a.Name))
 			continue
 		}
+		if label != "" {
+			row = row.In(label)
+		}
 		if p.checkReferences(a.Expr, row) {
 			into.settings = append(into.settings, setting{row, a.Expr})
 		}
 	}
 }
+
+// blockLabel returns the label of a block of a profile, empty for one of a type
+// that has none. It is false after a mistake.
+func (p *parser) blockLabel(b *hclsyntax.Block) (string, bool) {
+	if !isLabelled(b.Type) {
+		p.noLabels(b)
+		return "", true
+	}
+	if len(b.Labels) != 1 {
+		p.errorf(b.DefRange(), "Block without a name", "A profile may have several %s blocks, each with a name of its own: %s. This one has %d.", b.Type, p.file.form.block("...", b.Type, `"data"`), len(b.Labels))
+		return "", false
+	}
+	if label := b.Labels[0]; blockName.MatchString(label) {
+		return label, true
+	}
+	p.errorf(b.LabelRanges[0], "Invalid name", "The name of a %s block has small letters, digits, dashes and underscores, begins with a letter or a digit, and has at most 20 characters. %q is not such a name.", b.Type, b.Labels[0])
+	return "", false
+}
+
+// blockName is what a label of a block can be: it becomes a serial number of a
+// disk, which has 20 characters, and a part of an attribute's path.
+var blockName = regexp.MustCompile(LabelPattern)
+
+// LabelPattern is a regular expression for the names of labelled blocks.
+const LabelPattern = `^[a-z0-9][a-z0-9_-]{0,19}$`
 
 func attributeHint(block, name string) string {
 	if s := diag.DidYouMean(name, attributesOf(block)); s != "" {

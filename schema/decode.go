@@ -25,6 +25,8 @@ func (a *Attribute) decode(v cty.Value) (any, *mistake) {
 	var out any
 	var m *mistake
 	switch a.Type {
+	case TypeBool:
+		out, m = a.decodeBool(v)
 	case TypeInt:
 		out, m = a.decodeInt(v)
 	case TypeString:
@@ -74,6 +76,13 @@ func (a *Attribute) wrongType(got cty.Value, mend string) *mistake {
 		"Wrong type of value",
 		fmt.Sprintf("%s is a %s, not a %s. %s", a.Path(), a.Type, got.Type().FriendlyName(), mend),
 	}
+}
+
+func (a *Attribute) decodeBool(v cty.Value) (any, *mistake) {
+	if v.Type() != cty.Bool {
+		return nil, a.wrongType(v, "Write true or false, without quotes.")
+	}
+	return v.True(), nil
 }
 
 func (a *Attribute) decodeInt(v cty.Value) (any, *mistake) {
@@ -179,14 +188,21 @@ func (a *Attribute) ruleSentence(f validator.FieldError, v any) string {
 	case "min":
 		return fmt.Sprintf("is at least %s; %s is too small.", limit, got)
 	case "max":
-		if a.Type == TypeStrings {
+		switch a.Type {
+		case TypeStrings:
 			return fmt.Sprintf("has at most %s elements.", f.Param())
+		case TypeString:
+			return fmt.Sprintf("has at most %s characters.", f.Param())
 		}
 		return fmt.Sprintf("is at most %s; %s is too large.", limit, got)
 	case "required":
 		return "must not be empty, nor have an empty element."
 	case "printascii":
 		return fmt.Sprintf("has printable ASCII characters only; %q has others.", f.Value())
+	case "startswith":
+		return fmt.Sprintf("begins with %q; %s does not.", f.Param(), got)
+	case "excludes":
+		return fmt.Sprintf("must not have %q; %s has.", f.Param(), got)
 	case "excludesall":
 		return fmt.Sprintf("must not have any of the characters %q; %s has.", f.Param(), got)
 	default:
@@ -216,6 +232,8 @@ func limitOf(param string, t Type) any {
 // render writes a value as a profile would.
 func (a *Attribute) render(v any) string {
 	switch v := v.(type) {
+	case bool:
+		return strconv.FormatBool(v)
 	case int:
 		return strconv.Itoa(v)
 	case units.Bytes:

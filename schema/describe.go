@@ -10,6 +10,10 @@ import (
 	"github.com/runcvm/runcvm/internal/diag"
 )
 
+// Labelled says whether a profile may have several blocks of the type, each with
+// a name that matches LabelPattern.
+func Labelled(block string) bool { return isLabelled(block) }
+
 // Blocks lists the blocks of a profile in the order of the reference.
 func Blocks() []string { return blocks() }
 
@@ -42,7 +46,7 @@ func Lookup(name string) ([]*Attribute, error) {
 	}
 	var alike []*Attribute
 	for _, a := range table {
-		if a.Path() == name {
+		if a.Path() == name || a.isOneOf(name) {
 			return []*Attribute{a}, nil
 		}
 		if a.Name == name {
@@ -64,6 +68,13 @@ func Lookup(name string) ([]*Attribute, error) {
 		diags.Errorf("Ambiguous attribute", "%q is an attribute of several blocks. Write one of %s.", name, diag.Choices(paths))
 	}
 	return nil, diags
+}
+
+// isOneOf says whether the path is that of the row in some labelled block, as a
+// plan has it: "disk.data.size" for disk.size.
+func (a *Attribute) isOneOf(path string) bool {
+	parts := strings.Split(path, ".")
+	return a.Labelled() && len(parts) == 3 && parts[0] == a.Block && parts[2] == a.Name && blockName.MatchString(parts[1])
 }
 
 // suggestion looks for a path; a word alone may be a block or an attribute's
@@ -246,7 +257,7 @@ func typeName(t cty.Type) string { return t.FriendlyName() }
 // strings, as profiles write them.
 func (a *Attribute) Plain(value any) any {
 	switch value.(type) {
-	case int, string, []string:
+	case bool, int, string, []string:
 		return value
 	default:
 		return a.render(value)

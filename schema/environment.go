@@ -20,6 +20,10 @@ const VariablePrefix = "RUNCVM_"
 // DISTRIBUTION or DISTRIBUTION/VERSION.
 const VariableKernel = VariablePrefix + "KERNEL"
 
+// VariableModules with any value sets kernel.modules to "all", as the shell
+// scripts that came before had it.
+const VariableModules = VariableKernel + "_MOUNT_LIB_MODULES"
+
 // variableOf is the name of the variable for an attribute that has none in the
 // table: RUNCVM_AGENT_BOOT_TIMEOUT.
 func variableOf(a *Attribute) string {
@@ -31,18 +35,36 @@ func variableOf(a *Attribute) string {
 func VariableNames() []string {
 	var names []string
 	for _, a := range table {
-		names = append(append(names, a.Variable), a.Aliases...)
+		if a.Variable != "" {
+			names = append(append(names, a.Variable), a.Aliases...)
+		}
 	}
-	return append(names, VariableKernel)
+	return append(names, VariableKernel, VariableDisks)
 }
+
+// MaxVariable bounds a variable's value, in bytes: more than a kernel's command line
+// can hold.
+const MaxVariable = 4096
 
 // ReadVariable returns what an environment variable sets: the attribute's type
 // decides how its text is read. The error says which values are allowed, or
 // that the variable sets nothing; others are the names of variables that the
 // caller knows itself.
 func ReadVariable(name, text string, others ...string) ([]Setting, *diag.Diagnostic) {
-	if name == VariableKernel {
+	if len(text) > MaxVariable {
+		return nil, variableError(name, "Value too long", fmt.Sprintf("The value of a variable that sets an attribute has at most %d bytes; this one has %d.", MaxVariable, len(text)))
+	}
+	switch name {
+	case VariableKernel:
 		return readKernel(text)
+	case VariableDisks:
+		return readDisks(text)
+	case VariableModules:
+		if text != "" {
+			text = "all"
+		} else {
+			text = "version"
+		}
 	}
 	for _, a := range table {
 		if a.Variable == name || slices.Contains(a.Aliases, name) {
@@ -96,6 +118,15 @@ func (a *Attribute) readText(name, text string) (Setting, *diag.Diagnostic) {
 func (a *Attribute) parseText(text string) (any, *mistake) {
 	v := cty.StringVal(text)
 	switch a.Type {
+	case TypeBool:
+		switch text {
+		case "true", "1":
+			v = cty.True
+		case "false", "0":
+			v = cty.False
+		default:
+			return nil, &mistake{"Wrong type of value", fmt.Sprintf("%s is true or false, or 1 or 0; %q is none of them.", a.Path(), text)}
+		}
 	case TypeInt:
 		n, err := cty.ParseNumberVal(text)
 		if err != nil || tooLong(n) {
@@ -133,13 +164,18 @@ func variableError(name, summary, detail string) *diag.Diagnostic {
 }
 
 // ParseValue reads a value of the attribute with that path, as its environment
-// variable has it. The error is a sentence.
+// variable has it; one of a labelled block has the label in its path. The error is a sentence.
 func ParseValue(path, text string) (*Attribute, any, error) {
 	var known []string
 	for _, a := range table {
 		known = append(known, a.Path())
-		if a.Path() != path {
+		switch {
+		case a.isOneOf(path):
+			a = a.In(strings.Split(path, ".")[1])
+		case a.Path() != path:
 			continue
+		case a.Labelled():
+			return nil, nil, fmt.Errorf("there may be several %s blocks: name the one that is meant, as in %q", a.Block, a.In("data").Path())
 		}
 		value, wrong := a.parseText(text)
 		if wrong != nil {

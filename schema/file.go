@@ -157,7 +157,7 @@ func (p *parser) parseFile(body *hclsyntax.Body) {
 // blockHint helps with a block that belongs into a profile, or is misspelt.
 func (p *parser) blockHint(name string) string {
 	if slices.Contains(blocks(), name) {
-		return fmt.Sprintf(" A %s block belongs into a profile: %s.", name, p.file.form.block("...", "profile", `"name"`, name))
+		return fmt.Sprintf(" A %s block belongs into a profile: %s.", name, p.file.form.block("...", append([]string{"profile", `"name"`}, steps(name)...)...))
 	}
 	return diag.DidYouMean(name, fileBlocks)
 }

@@ -45,6 +45,13 @@ func sampleOf(t *testing.T, a *schema.Attribute) string {
 
 // written is a profile with one attribute in HCL, YAML and JSON.
 func written(a *schema.Attribute, value string) [3]string {
+	if a.Label != "" {
+		return [3]string{
+			fmt.Sprintf("profile \"p\" {\n  %s %q {\n    %s = %s\n  }\n}\n", a.Block, a.Label, a.Name, value),
+			fmt.Sprintf("profile:\n  p:\n    %s:\n      %s:\n        %s: %s\n", a.Block, a.Label, a.Name, value),
+			fmt.Sprintf("{\"profile\": {\"p\":\n  {%q: {%q: {\n    %q: %s\n  }}}\n}}\n", a.Block, a.Label, a.Name, value),
+		}
+	}
 	return [3]string{
 		fmt.Sprintf("profile \"p\" {\n  %s {\n    %s = %s\n  }\n}\n", a.Block, a.Name, value),
 		fmt.Sprintf("profile:\n  p:\n    %s:\n      %s: %s\n", a.Block, a.Name, value),
@@ -79,6 +86,9 @@ func TestFormsAgree(t *testing.T) {
 		Image:     schema.Image{Labels: map[string]string{"x": "y"}},
 	}
 	for _, a := range schema.Attributes() {
+		if a.Labelled() {
+			a = a.In("data")
+		}
 		sample := sampleOf(t, a)
 		for _, value := range []string{
 			sample, "null",

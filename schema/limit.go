@@ -16,30 +16,47 @@ type Excess struct {
 	Setting      Setting // gives the attribute the bound as its value
 }
 
-// Excess compares the value of p with a limit of the policy. It is nil when the
-// value is within it.
-func (d *Policy) Excess(l *Limit, p *Profile, scope *Scope) (*Excess, diag.Diagnostics) {
-	value := p.Value(l.Attribute)
-	if value == nil {
-		return nil, nil
+// Excess compares the values of p with a limit of the policy: one value, or that
+// of each labelled block. Those that are within it are left out. The profile
+// notes the largest value, see Profile.Most.
+func (d *Policy) Excess(l *Limit, p *Profile, scope *Scope) ([]*Excess, diag.Diagnostics) {
+	var limited []*Attribute
+	for _, a := range p.Attributes() {
+		if a.index == l.Attribute.index {
+			limited = append(limited, a)
+		}
 	}
 	low, high, diags := d.Bounds(l, scope)
+	if most, ok := high.(int); ok {
+		p.limit(l.Attribute, most)
+	}
+	var all []*Excess
+	for _, a := range limited {
+		if e := l.excess(a, p, low, high); e != nil {
+			all = append(all, e)
+		}
+	}
+	return all, diags
+}
+
+func (l *Limit) excess(a *Attribute, p *Profile, low, high any) *Excess {
+	value := p.Value(a)
 	bound, least := high, false
 	switch {
 	case low != nil && compare(value, low) < 0:
 		bound, least = low, true
 	case high != nil && compare(value, high) > 0:
 	default:
-		return nil, diags
+		return nil
 	}
-	rendered := l.Attribute.render(bound)
+	rendered := a.render(bound)
 	return &Excess{
-		Value: l.Attribute.render(value), Bound: rendered, Least: least,
+		Value: a.render(value), Bound: rendered, Least: least,
 		Setting: Setting{
-			Attribute: l.Attribute, Value: bound, Uses: p.Uses(l.Attribute), Place: l.Place,
+			Attribute: a, Value: bound, Uses: p.Uses(a), Place: l.Place,
 			Origin: plan.Origin{Kind: "policy", Where: l.Place.String(), Value: rendered},
 		},
-	}, diags
+	}
 }
 
 // compare orders two values of one attribute that has an order.

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -34,7 +35,8 @@ type Policy struct {
 type Grant struct {
 	Place diag.Range // of the block
 	// Allow and Deny are patterns of attributes ("machine.*"); what Deny matches
-	// is denied, also where Allow matches it. Without Allow everything is allowed.
+	// is denied, also where Allow matches it. Without Allow everything is allowed; of
+	// images that the built-in policy lets them ask for.
 	Allow, Deny []Reference
 	// Profiles are patterns of the profiles that may be named; nil allows all.
 	Profiles []Reference
@@ -156,13 +158,23 @@ func (p *parser) attributePatterns(a *hclsyntax.Attribute) []Reference {
 		for _, row := range table {
 			known = append(known, row.Path())
 		}
-		hint := diag.DidYouMean(r.Name, known)
+		hint := cmp.Or(rowHint(r.Name), diag.DidYouMean(r.Name, known))
 		if slices.Contains(blocks(), r.Name) {
 			hint = fmt.Sprintf(" Write %q for all of the block.", r.Name+".*")
 		}
 		p.report(r.Place, "Unknown attribute", "No attribute matches %q.%s", r.Name, hint)
 	}
 	return list
+}
+
+// rowHint helps with a pattern that names one labelled block: policies are about
+// an attribute in all of them, whose names those choose who are asked about.
+func rowHint(pattern string) string {
+	parts := strings.Split(pattern, ".")
+	if len(parts) != 3 || !isLabelled(parts[0]) {
+		return ""
+	}
+	return fmt.Sprintf(" A policy speaks of all %s blocks at once, whatever their names are: %q.", parts[0], parts[0]+"."+parts[2])
 }
 
 func (p *parser) report(at diag.Range, summary, format string, args ...any) {
@@ -180,7 +192,7 @@ func (p *parser) parseLimit(d *Policy, b *hclsyntax.Block) {
 	block, name, _ := strings.Cut(b.Labels[0], ".")
 	l := &Limit{Attribute: find(block, name), Place: hcldiag.Range(b.LabelRanges[0])}
 	if l.Attribute == nil || !l.Attribute.ordered() {
-		p.errorf(b.LabelRanges[0], "Not an attribute with a limit", "A limit bounds a number, a size or a duration; %q is none.%s These are %s.", b.Labels[0], diag.DidYouMean(b.Labels[0], orderedAttributes()), diag.List(orderedAttributes()))
+		p.errorf(b.LabelRanges[0], "Not an attribute with a limit", "A limit bounds a number, a size or a duration; %q is none.%s These are %s.", b.Labels[0], cmp.Or(rowHint(b.Labels[0]), diag.DidYouMean(b.Labels[0], orderedAttributes())), diag.List(orderedAttributes()))
 		return
 	}
 	for _, other := range d.Limits {

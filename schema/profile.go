@@ -3,6 +3,8 @@
 package schema
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,19 +27,22 @@ type Profile struct {
 	// Warnings say where it is not what was asked for.
 	Warnings []plan.Warning
 
-	values  []any
-	origins []plan.Origin
-	uses    [][]string
-	base    []any // what a null gives back
+	entries []entry               // by the row's index
+	named   map[*Attribute]*entry // of labelled blocks
+	base    []any                 // what a null gives back, by the row's index
+	most    map[*Attribute]int    // by row, see Most
+}
+
+// entry is an attribute's value, nil when it is not set.
+type entry struct {
+	value  any
+	origin plan.Origin
+	uses   []string
 }
 
 // NewProfile returns a profile that sets nothing.
 func NewProfile() *Profile {
-	return &Profile{
-		values:  make([]any, len(table)),
-		origins: make([]plan.Origin, len(table)),
-		uses:    make([][]string, len(table)),
-	}
+	return &Profile{entries: make([]entry, len(table))}
 }
 
 // Setting is a value that a source gives to an attribute.
@@ -56,42 +61,127 @@ type Setting struct {
 // overridden. Without a value the attribute gets back the one that it had at
 // Rebase, as if nobody had set it since.
 func (p *Profile) Set(s Setting) {
-	i := s.Attribute.index
-	if p.values[i] != nil {
-		old := p.origins[i]
+	e := p.entry(s.Attribute)
+	if e == nil {
+		e = &entry{}
+		if p.named == nil {
+			p.named = map[*Attribute]*entry{}
+		}
+		p.named[s.Attribute] = e
+	}
+	if e.value != nil {
+		old := e.origin
 		lost := old.Overrode
 		old.Overrode = nil
 		s.Origin.Overrode = append([]plan.Origin{old}, lost...)
 	}
-	if s.Value == nil && p.base != nil && p.base[i] != nil {
-		s.Value = p.base[i]
+	if s.Value == nil && s.Attribute.Label == "" && p.base != nil && p.base[s.Attribute.index] != nil {
+		s.Value = p.base[s.Attribute.index]
 		s.Origin.Value += " (" + s.Attribute.render(s.Value) + ")"
 	}
-	p.values[i], p.origins[i], p.uses[i] = s.Value, s.Origin, s.Uses
+	*e = entry{s.Value, s.Origin, s.Uses}
+}
+
+// entry returns that of an attribute, nil for one of a labelled block that the
+// profile does not have.
+func (p *Profile) entry(a *Attribute) *entry {
+	if a.Label == "" {
+		return &p.entries[a.index]
+	}
+	return p.named[a]
+}
+
+// Labels lists the labels of the blocks of a type, sorted.
+func (p *Profile) Labels(block string) []string {
+	var labels []string
+	for a, e := range p.named {
+		if a.Block == block && e.value != nil {
+			labels = append(labels, a.Label)
+		}
+	}
+	slices.Sort(labels)
+	return slices.Compact(labels)
+}
+
+// Attributes lists what is set: the table's attributes, then those of labelled
+// blocks by label.
+func (p *Profile) Attributes() []*Attribute {
+	var set []*Attribute
+	for i, a := range table {
+		if p.entries[i].value != nil {
+			set = append(set, a)
+		}
+	}
+	first := len(set)
+	for a, e := range p.named {
+		if e.value != nil {
+			set = append(set, a)
+		}
+	}
+	slices.SortFunc(set[first:], func(a, b *Attribute) int {
+		return cmp.Or(cmp.Compare(a.Block, b.Block), cmp.Compare(a.Label, b.Label), cmp.Compare(a.index, b.index))
+	})
+	return set
 }
 
 // Rebase makes the present values those that a null gives back: the built-in
 // ones.
-func (p *Profile) Rebase() { p.base = slices.Clone(p.values) }
+func (p *Profile) Rebase() {
+	p.base = make([]any, len(p.entries))
+	for i := range p.entries {
+		p.base[i] = p.entries[i].value
+	}
+}
 
 // Value returns an attribute's value, nil when it is not set.
-func (p *Profile) Value(a *Attribute) any { return p.values[a.index] }
+func (p *Profile) Value(a *Attribute) any {
+	if e := p.entry(a); e != nil {
+		return e.value
+	}
+	return nil
+}
 
 // Uses lists the variables that the attribute's value was made from.
-func (p *Profile) Uses(a *Attribute) []string { return p.uses[a.index] }
+func (p *Profile) Uses(a *Attribute) []string {
+	if e := p.entry(a); e != nil {
+		return e.uses
+	}
+	return nil
+}
 
 // Origin returns where the attribute's value came from.
-func (p *Profile) Origin(a *Attribute) plan.Origin { return p.origins[a.index] }
+func (p *Profile) Origin(a *Attribute) plan.Origin {
+	if e := p.entry(a); e != nil {
+		return e.origin
+	}
+	return plan.Origin{}
+}
 
 // Origins returns the origin of each attribute that is set, by path.
 func (p *Profile) Origins() map[string]plan.Origin {
 	all := make(map[string]plan.Origin, len(table))
-	for i, a := range table {
-		if p.values[i] != nil {
-			all[a.Path()] = p.origins[i]
-		}
+	for _, a := range p.Attributes() {
+		all[a.Path()] = p.Origin(a)
 	}
 	return all
+}
+
+// Most returns n, or the largest value that policies allow a number where that is
+// less: for what is chosen where the profile leaves it open. The attribute of a
+// labelled block is given by its row.
+func (p *Profile) Most(row *Attribute, n int) int {
+	if most, limited := p.most[row]; limited {
+		return min(most, n)
+	}
+	return n
+}
+
+// limit notes the largest value of a number; the least of several counts.
+func (p *Profile) limit(row *Attribute, most int) {
+	if p.most == nil {
+		p.most = map[*Attribute]int{}
+	}
+	p.most[row] = p.Most(row, most)
 }
 
 // object returns the values that an expression mentions, as profile.BLOCK.NAME.
@@ -110,7 +200,7 @@ func (p *Profile) object(e hclsyntax.Expression) cty.Value {
 		if blocks[a.Block] == nil {
 			blocks[a.Block] = map[string]cty.Value{}
 		}
-		blocks[a.Block][a.Name] = ctyValue(p.values[a.index])
+		blocks[a.Block][a.Name] = ctyValue(p.entries[a.index].value)
 	}
 	values := make(map[string]cty.Value, len(blocks))
 	for name, b := range blocks {
@@ -122,6 +212,8 @@ func (p *Profile) object(e hclsyntax.Expression) cty.Value {
 // ctyValue is the inverse of Attribute.decode.
 func ctyValue(v any) cty.Value {
 	switch v := v.(type) {
+	case bool:
+		return cty.BoolVal(v)
 	case int:
 		return cty.NumberIntVal(int64(v))
 	case string:
@@ -148,6 +240,13 @@ func ctyValue(v any) cty.Value {
 func (p *Profile) Clone() *Profile {
 	c := *p
 	c.Names, c.Patches, c.Warnings = slices.Clone(p.Names), slices.Clone(p.Patches), slices.Clone(p.Warnings)
-	c.values, c.origins, c.uses = slices.Clone(p.values), slices.Clone(p.origins), slices.Clone(p.uses)
+	c.entries, c.named, c.most = slices.Clone(p.entries), nil, maps.Clone(p.most)
+	for a, e := range p.named {
+		if c.named == nil {
+			c.named = make(map[*Attribute]*entry, len(p.named))
+		}
+		copied := *e
+		c.named[a] = &copied
+	}
 	return &c
 }

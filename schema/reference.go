@@ -84,14 +84,20 @@ func (p *parser) checkProfileReference(t hcl.Traversal) bool {
 	if len(t) >= 3 {
 		block, _ := t[1].(hcl.TraverseAttr)
 		attribute, _ := t[2].(hcl.TraverseAttr)
-		if find(block.Name, attribute.Name) != nil {
+		if a := find(block.Name, attribute.Name); a != nil && !a.Labelled() {
 			return true
+		}
+		if isLabelled(block.Name) {
+			p.errorf(t.SourceRange(), "Unknown variable", "Values of %s blocks are not among those of the profile that an expression sees: a profile may have several, or none.", block.Name)
+			return false
 		}
 		name = block.Name + "." + attribute.Name
 	}
 	var known []string
 	for _, a := range table {
-		known = append(known, a.Path())
+		if !a.Labelled() {
+			known = append(known, a.Path())
+		}
 	}
 	p.errorf(t.SourceRange(), "Unknown variable", "A value of the profile is written with its block, as in profile.machine.accel.%s", diag.DidYouMean(name, known))
 	return false
@@ -100,6 +106,9 @@ func (p *parser) checkProfileReference(t hcl.Traversal) bool {
 func (p *parser) rootHint(a *Attribute, root string, t hcl.Traversal) string {
 	if a != nil && len(t) == 1 && (slices.Contains(a.choice, root) || a.choice == nil && a.Type == TypeString) {
 		return " Text needs quotes: \"" + root + "\"."
+	}
+	if a != nil && len(t) == 1 && a.Type == TypeBool {
+		return " Write true or false."
 	}
 	if s := diag.DidYouMean(root, p.roots); s != "" {
 		return s

@@ -290,7 +290,7 @@ func TestFlagsWin(t *testing.T) {
 // TestTable wants the reference documentation of each attribute.
 func TestTable(t *testing.T) {
 	for _, a := range schema.Attributes() {
-		if a.Doc == "" || a.Type == "" || a.Rules == "" {
+		if a.Doc == "" || a.Type == "" || a.Rules == "" && a.Type != schema.TypeBool {
 			t.Errorf("%s is incomplete", a.Path())
 		}
 	}

@@ -20,7 +20,7 @@ type shape struct {
 var fileShape = sync.OnceValue(func() *shape {
 	attributesOfBlocks := map[string]*shape{}
 	for _, name := range blocks() {
-		attributesOfBlocks[name] = &shape{attributes: attributesOf(name)}
+		attributesOfBlocks[name] = &shape{labelled: isLabelled(name), attributes: attributesOf(name)}
 	}
 	file := &shape{blocks: map[string]*shape{
 		blockProfile: {labelled: true, attributes: headers, blocks: attributesOfBlocks},

@@ -26,13 +26,61 @@ var (
 		Variable: "RUNCVM_MEM_SIZE", Aliases: []string{"RUNCVM_MEMORY"},
 		Doc: `The guest's RAM, as a size: "512M", "1G", "300MiB". A fraction of a mebibyte is dropped.`,
 	})
+	MachineNested = attr[bool](Attribute{
+		Block: "machine", Name: "nested",
+		Doc: `Whether the guest's processor has virtualisation of its own (Intel's VMX, AMD's SVM), so that the guest can run virtual machines.`,
+	})
+	KVMKernelIRQChip = attr[string](Attribute{
+		Block: "kvm", Name: "kernel_irqchip", Rules: "oneof=on split",
+		Doc: `Who emulates the interrupt controllers. "on": the host's kernel; "split": the kernel those of the processors (local APIC), QEMU the others (IOAPIC, PIC) and the timer (PIT), so that the guest reaches less of the host's kernel. Of no effect without KVM.`,
+	})
+	KVMLostTickPolicy = attr[string](Attribute{
+		Block: "kvm", Name: "lost_tick_policy", Rules: "oneof=delay discard",
+		Doc: `What becomes of timer ticks (kvm-pit) that came while a vCPU did not run. "delay" delivers them late, at the normal rate, so that a guest that counts ticks falls behind; "discard" drops them. Of no effect without KVM, or with another kernel_irqchip than "on".`,
+	})
+	KVMHaltPoll = attr[string](Attribute{
+		Block: "kvm", Name: "halt_poll", Rules: "oneof=host guest",
+		Doc: `Who waits actively for a moment when a vCPU has nothing to do, which makes answers come sooner and takes processor time. "host": its KVM, as the host's kvm.halt_poll_ns says; "guest": the guest's kernel, by its driver haltpoll, without leaving the machine. Of no effect without KVM.`,
+	})
+	KVMHintDedicated = attr[bool](Attribute{
+		Block: "kvm", Name: "hint_dedicated",
+		Doc: `Tells the guest that each vCPU has a host's CPU to itself: its locks then spin, and it polls as with halt_poll = "guest". Harmful when the host's CPUs are shared. Of no effect without KVM.`,
+	})
+	KVMPMU = attr[bool](Attribute{
+		Block: "kvm", Name: "pmu",
+		Doc: `Whether the guest has the processor's performance counters, for tools such as perf. Of no effect without KVM.`,
+	})
+	KernelSource = attr[string](Attribute{
+		Block: "kernel", Name: "source", Rules: "oneof=auto image catalogue files",
+		Doc: `Where the kernel comes from. "image": the image's own, in the place that is usual for its distribution; "catalogue": the installed ones, by kernel.distribution and kernel.version; "files": files of the host, by kernel.image. "auto" is the first of these that there is: what kernel.image, kernel.distribution or kernel.version names, the image's own, the one of the distribution that the image's /etc/os-release names by ID, then by ID_LIKE, the default.`,
+	})
 	KernelDistribution = attr[string](Attribute{
-		Block: "kernel", Name: "distribution", Rules: "required,excludesall=/ ",
-		Doc: `The distribution whose kernel boots: the name of a folder of the installed kernels, such as "debian".`,
+		Block: "kernel", Name: "distribution", Rules: "required,printascii,excludesall=/ ,excludes=..",
+		Doc: `The distribution whose kernel boots: the name of a folder of the installed kernels, such as "debian". "auto" is that of the image.`,
 	})
 	KernelVersion = attr[string](Attribute{
-		Block: "kernel", Name: "version", Rules: "required,excludesall=/ ",
+		Block: "kernel", Name: "version", Rules: "required,printascii,excludesall=/ ,excludes=..",
 		Doc: `The kernel's release as "uname -r" prints it, or "latest" for the distribution's default one.`,
+	})
+	KernelImage = attr[string](Attribute{
+		Block: "kernel", Name: "image", Rules: "max=4096",
+		Doc: `The absolute path, on the host, of the kernel image (bzImage) that kernel.source = "files" boots; "" for none.`,
+	})
+	KernelInitramfs = attr[string](Attribute{
+		Block: "kernel", Name: "initramfs", Rules: "max=4096",
+		Doc: `The absolute path, on the host, of the initramfs for kernel.image, one that RunCVM has built; "" builds one from kernel.modules_dir.`,
+	})
+	KernelModulesDir = attr[string](Attribute{
+		Block: "kernel", Name: "modules_dir", Rules: "max=4096",
+		Doc: `The absolute path, on the host, of the folder with the modules of kernel.image and their modules.dep; "" for a kernel with everything built in.`,
+	})
+	KernelModules = attr[string](Attribute{
+		Block: "kernel", Name: "modules", Aliases: []string{VariableModules}, Rules: "oneof=auto version all none",
+		Doc: `How the guest sees the modules of a kernel that is not the image's own. "version": at /lib/modules/<version>, read-only; "all": over the whole /lib/modules; "none": not at all. The mount point is made in the image where it is missing. "auto" is "version" where the image has the program modprobe, else "none".`,
+	})
+	KernelDebug = attr[bool](Attribute{
+		Block: "kernel", Name: "debug",
+		Doc: `Whether the kernel says on the console what it does. The console's lines are in the container's supervisor.log.`,
 	})
 	KernelAppend = attr[[]string](Attribute{
 		Block: "kernel", Name: "append", Rules: "max=64,dive,required,printascii",
@@ -48,9 +96,49 @@ var (
 		Variable: "RUNCVM_VIRTIOFSD_CACHE", Aliases: []string{"RUNCVM_ROOTFS_CACHE"},
 		Doc: `What the guest keeps of the shared files. "always" keeps names and contents and asks about changes after a second; "auto" asks at each opening; "none" keeps nothing.`,
 	})
+	DiskSource = attr[string](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "source", Rules: "required,startswith=/,max=4096",
+		Doc: `The file that holds the disk, as an absolute path in the container: in a volume, where it outlives the container, or in the container's own root. It is made when it is not there. What is mounted at /disks or below it is not seen by the guest, so that it is a good place for volumes with disks.`,
+	})
+	DiskTarget = attr[string](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "target", Rules: "required,startswith=/,max=4096",
+		Doc: `Where the guest mounts the disk, an absolute path. A new disk begins with what the image has there.`,
+	})
+	DiskFS = attr[string](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "fs", Rules: "oneof=ext2 ext3 ext4", Preset: "ext4",
+		Doc: `The file system of the disk, which a new one is formatted with.`,
+	})
+	DiskSize = attr[units.Bytes](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "size", Rules: "min=1048576,max=17592186044416",
+		Doc: `The size of a disk that has to be made: its file is sparse, and takes what is written to it. It is rounded up to a multiple of 4KiB. A disk that is there keeps its size; without this attribute it has to be there.`,
+	})
+	DiskCache = attr[string](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "cache", Rules: "oneof=writeback none writethrough directsync unsafe", Preset: "writeback",
+		Doc: `How the host caches the disk's file, in QEMU's words. "writeback" keeps what the guest has flushed; "none" and "directsync" pass the host's page cache by, where the file system can; "unsafe" ignores the guest's flushes.`,
+	})
+	DiskAIO = attr[string](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "aio", Rules: "oneof=threads native", Preset: "threads",
+		Doc: `How QEMU does the disk's I/O: with a pool of threads, or with Linux's native asynchronous I/O, which needs the cache "none" or "directsync".`,
+	})
+	DiskDiscard = attr[string](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "discard", Rules: "oneof=unmap ignore", Preset: "unmap",
+		Doc: `What becomes of blocks that the guest discards, as fstrim(8) does: "unmap" gives them back to the host.`,
+	})
+	DiskQueues = attr[int](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "queues", Rules: "min=1,max=64",
+		Doc: `The number of the disk's virtqueues; one for each vCPU when it is not set.`,
+	})
 	NetworkMode = attr[string](Attribute{
 		Block: "network", Name: "mode", Rules: "oneof=auto none",
 		Doc: `"auto" gives the machine the container's own interfaces, with their addresses; "none" gives it the loopback only.`,
+	})
+	NetworkVHost = attr[string](Attribute{
+		Block: "network", Name: "vhost", Rules: "oneof=auto on off",
+		Doc: `Whether the host's kernel moves the machine's frames (vhost-net) instead of QEMU. "on" fails where /dev/vhost-net is not usable; "auto" is "on" where it is usable and pays, which is under KVM, and the plan has the reason.`,
+	})
+	NetworkQueues = attr[int](Attribute{
+		Block: "network", Name: "queues", Rules: "min=0,max=64",
+		Doc: `Pairs of queues of each interface, which that many vCPUs can use at the same time. 0 is one for each vCPU, 8 at most.`,
 	})
 	InitMode = attr[string](Attribute{
 		Block: "init", Name: "mode", Rules: "oneof=auto supervise exec",
@@ -65,6 +153,10 @@ var (
 		Block: "cgroupfs", Name: "mode", Rules: "oneof=auto none systemd 1 cgroup1 2 cgroup2 hybrid mixed",
 		Variable: "RUNCVM_CGROUPFS",
 		Doc:      `What the guest mounts at /sys/fs/cgroup. "1" (or "cgroup1") is a hierarchy for each controller; "2" (or "cgroup2") the unified one; "hybrid" (or "mixed") both, the unified one at /sys/fs/cgroup/unified; "none" (or "systemd") nothing. "auto" is "none" for an entrypoint that is systemd, else "hybrid", as far as the kernel has it.`,
+	})
+	AgentTransport = attr[string](Attribute{
+		Block: "agent", Name: "transport", Rules: "oneof=auto vsock virtio-serial",
+		Doc: `What carries the streams between the machine and the host. "vsock" goes through the host's kernel (vhost-vsock), past QEMU, and fails where /dev/vhost-vsock is not usable; "virtio-serial" goes through QEMU and needs nothing of the host; "auto" is "vsock" where that is usable, and the plan has the reason.`,
 	})
 	AgentBootTimeout = attr[time.Duration](Attribute{
 		Block: "agent", Name: "boot_timeout", Rules: "min=1s,max=1h",

@@ -20,9 +20,19 @@ func createCommand(g *globals) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return r.Create(c.Context(), oci.CreateOptions{ID: args[0], Bundle: bundle, RuncArgs: changed(c, "bundle")})
+		return r.Create(c.Context(), oci.CreateOptions{
+			ID: args[0], Bundle: bundle, RuncArgs: changed(c, "bundle", "preserve-fds"),
+			Descriptors: descriptors(c),
+		})
 	}
 	return c
+}
+
+// descriptors is how many the caller wants to hand to the container beyond
+// stdio.
+func descriptors(c *cobra.Command) int {
+	n, _ := c.Flags().GetInt("preserve-fds") // bundleFlags has it
+	return n
 }
 
 // bundleFlags are the options that runc's create and run share.

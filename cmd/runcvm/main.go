@@ -73,7 +73,7 @@ func newRoot(g *globals) *cobra.Command {
 		&cobra.Group{ID: "oci", Title: "OCI runtime, for container engines:"},
 	)
 	for _, c := range []*cobra.Command{
-		installCommand(g), uninstallCommand(g), planCommand(g), factsCommand(g), runCommand(g),
+		installCommand(g), uninstallCommand(g), planCommand(g), factsCommand(g), kernelsCommand(g), runCommand(g),
 		validateCommand(g), fmtCommand(g), explainCommand(g), profilesCommand(g), schemaCommand(), convertCommand(g), policyCommand(g), completionCommand(root),
 	} {
 		c.GroupID = "user"

@@ -23,8 +23,11 @@ func runCommand(g *globals) *cobra.Command {
 			return err
 		}
 		return r.Run(c.Context(), oci.RunOptions{
-			CreateOptions: oci.CreateOptions{ID: args[0], Bundle: bundle, RuncArgs: changed(c, "bundle", "timeline")},
-			Timeline:      timeline,
+			CreateOptions: oci.CreateOptions{
+				ID: args[0], Bundle: bundle, RuncArgs: changed(c, "bundle", "timeline", "preserve-fds"),
+				Descriptors: descriptors(c),
+			},
+			Timeline: timeline,
 		})
 	}
 	return c

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -144,19 +143,8 @@ func newBundle(ctx context.Context, dir string, args ...string) (string, error) 
 			return "", fmt.Errorf("%v: %w: %s", c, err, out)
 		}
 	}
-	path := filepath.Join(dir, "config.json")
-	body, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	var config map[string]any
-	if err := json.Unmarshal(body, &config); err != nil {
-		return "", err
-	}
-	process := config["process"].(map[string]any)
-	process["terminal"], process["args"] = false, args
-	if body, err = json.Marshal(config); err != nil {
-		return "", err
-	}
-	return dir, os.WriteFile(path, body, 0o644)
+	return dir, harness.EditConfig(dir, func(config map[string]any) {
+		process := config["process"].(map[string]any)
+		process["terminal"], process["args"] = false, args
+	})
 }

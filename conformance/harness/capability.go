@@ -24,6 +24,8 @@ const (
 	Install Capability = "install" // an installation below Prefix
 	Rootfs  Capability = "rootfs"  // the tar archive of Debian's root
 	Inits   Capability = "inits"   // what makes images with an init of that root
+	// GenericKernel is the Debian package of the kernel for all machines.
+	GenericKernel Capability = "generic-kernel"
 )
 
 // RequireVariable names the capabilities that must not be missing, separated
@@ -45,6 +47,11 @@ func RootfsArchive() string {
 // root file system of RootfsArchive.
 func InitArchive(init string) string {
 	return filepath.Join(filepath.Dir(RootfsArchive()), "inits", init+".tar")
+}
+
+// GenericKernelPackage is Debian's package of its generic kernel.
+func GenericKernelPackage() string {
+	return variable("RUNCVM_GENERIC_KERNEL", "/var/cache/runcvm/kernels/generic.deb")
 }
 
 func variable(name, fallback string) string {
@@ -89,6 +96,8 @@ func Has(c Capability) error {
 		return hasFile(RootfsArchive(), "make rootfs")
 	case Inits:
 		return hasFile(InitArchive("systemd"), "make inits")
+	case GenericKernel:
+		return hasFile(GenericKernelPackage(), "make generic-kernel")
 	}
 	return fmt.Errorf("unknown capability %q", c)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/runcvm/runcvm/conformance/harness"
 	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
+	"github.com/runcvm/runcvm/conformance/kvmlab/toolroot"
 )
 
 // maxBoots bounds how often the lab boots for one job.
@@ -20,13 +21,14 @@ const maxBoots = 3
 // runLab has the lab run the job with the output going to standard output, and
 // returns its report. It leaves the consoles in the results.
 //
-// The lab's kernel may panic through no fault of the tests: one was seen to take
-// an interrupt right behind VMRUN, with its guest's registers still loaded, which
-// a processor holds back. What has not ended by then runs again in a new lab.
+// The lab's kernel may panic or hang through no fault of the tests: it was seen
+// to take an interrupt right behind VMRUN, with its guest's registers still
+// loaded, which a processor holds back. What has not ended by then runs again in
+// a new lab.
 func (w *work) runLab(ctx context.Context, o options, job lab.Job) (report lab.Report, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("the lab took longer than %s", o.limit))
 	defer cancel()
-	tools, err := openTools(filepath.Join(harness.Prefix(), "root"))
+	tools, err := toolroot.Open(harness.Prefix())
 	if err != nil {
 		return report, err
 	}
@@ -41,28 +43,29 @@ func (w *work) runLab(ctx context.Context, o options, job lab.Job) (report lab.R
 		left.Limit = o.limit - time.Since(start) - bootLimit
 		part, err := w.runOnce(ctx, tools, o.results, lab.Config{KernelDir: kernel, Job: left})
 		report.Results = append(report.Results, part.Results...)
-		if err != nil {
+		died := errors.Is(err, errHung) || err == nil && panicked(o.results)
+		if err != nil && !died {
 			return report, fmt.Errorf("%w\n%s", err, lastWords(o.results))
 		}
 		if len(report.Results) == len(job.Programs) {
 			fmt.Printf("==> The lab took %s\n", time.Since(start).Round(time.Second))
 			return report, nil
 		}
-		if boot == maxBoots || !panicked(o.results) {
+		if boot == maxBoots || !died {
 			return report, fmt.Errorf("the lab ended before its job did\n%s", lastWords(o.results))
 		}
 		console := filepath.Join(o.results, fmt.Sprintf("console-%d.log", boot))
 		if err := os.Rename(filepath.Join(o.results, consoleLog), console); err != nil {
 			return report, err
 		}
-		fmt.Printf("==> The lab's kernel panicked after %s (%s); what is left runs in a new lab\n",
+		fmt.Printf("==> The lab died after %s (%s); what is left runs in a new lab\n",
 			time.Since(start).Round(time.Second), console)
 	}
 }
 
 // runOnce boots one lab for a job and returns the report that it leaves, which
 // is short when the lab died.
-func (w *work) runOnce(ctx context.Context, tools *tools, results string, config lab.Config) (report lab.Report, err error) {
+func (w *work) runOnce(ctx context.Context, tools *toolroot.Tools, results string, config lab.Config) (report lab.Report, err error) {
 	if err := w.writeInitramfs(config); err != nil {
 		return report, err
 	}
@@ -70,20 +73,23 @@ func (w *work) runOnce(ctx context.Context, tools *tools, results string, config
 		return report, err
 	}
 	path := filepath.Join(results, lab.ReportFile)
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return report, err
+	for _, file := range []string{path, filepath.Join(results, lab.AliveFile)} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return report, err
+		}
 	}
-	if err := w.boot(ctx, tools, config.KernelDir, results); err != nil {
-		return report, err
+	ended := w.boot(ctx, tools, config.KernelDir, results)
+	if ended != nil && !errors.Is(ended, errHung) {
+		return report, ended
 	}
 	body, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return report, nil
+		return report, ended
 	}
 	if err != nil {
 		return report, err
 	}
-	return report, json.Unmarshal(body, &report)
+	return report, errors.Join(json.Unmarshal(body, &report), ended)
 }
 
 // panicked tells whether the lab's kernel did.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
+	"github.com/runcvm/runcvm/conformance/kvmlab/toolroot"
 )
 
 // The lab's size. Its memory is taken as it is used.
@@ -65,22 +66,22 @@ func (w *work) writeInitramfs(config lab.Config) error {
 
 // makeDisk makes the scratch disk, with the scratch folder's content. It needs
 // no journal: it does not outlive the lab.
-func (w *work) makeDisk(ctx context.Context, tools *tools) error {
+func (w *work) makeDisk(ctx context.Context, tools *toolroot.Tools) error {
 	if err := os.RemoveAll(w.path("disk")); err != nil { // an earlier lab's
 		return err
 	}
-	return quietly(tools.command(ctx, "usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal",
+	return quietly(tools.Command(ctx, "usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal",
 		"-d", w.scratch(), w.path("disk"), diskSize))
 }
 
 // boot runs the lab from its start to its end.
-func (w *work) boot(ctx context.Context, tools *tools, kernel, results string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends what is left
+func (w *work) boot(ctx context.Context, tools *toolroot.Tools, kernel, results string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil) // ends what is left
 	shares := []struct{ tag, dir string }{{lab.RootTag, "/"}, {lab.ResultsTag, results}}
 	var daemons []*child
 	defer func() {
-		cancel()
+		cancel(nil)
 		for _, d := range daemons {
 			_ = d.cmd.Wait()
 			_ = d.log.Close()
@@ -99,7 +100,7 @@ func (w *work) boot(ctx context.Context, tools *tools, kernel, results string) e
 	}
 	defer port.Close()
 	args := w.qemuArguments(kernel, results, tools)
-	qemu, err := startChild(tools.command(ctx, "usr/bin/qemu-system-x86_64", args...), filepath.Join(results, qemuLog), guestPort)
+	qemu, err := startChild(tools.Command(ctx, "usr/bin/qemu-system-x86_64", args...), filepath.Join(results, qemuLog), guestPort)
 	_ = guestPort.Close()
 	if err != nil {
 		return err
@@ -111,6 +112,7 @@ func (w *work) boot(ctx context.Context, tools *tools, kernel, results string) e
 		_, _ = io.Copy(os.Stdout, port)
 		close(copied)
 	}()
+	go watch(ctx, results, func() { cancel(errHung) })
 	err = qemu.cmd.Wait()
 	<-copied
 	if cause := context.Cause(ctx); cause != nil {
@@ -124,7 +126,7 @@ func (w *work) boot(ctx context.Context, tools *tools, kernel, results string) e
 
 // qemuArguments describes the lab: a processor with AMD's virtualisation, the
 // host's root, the folder of results, the disk, and the port of the output.
-func (w *work) qemuArguments(kernel, results string, tools *tools) []string {
+func (w *work) qemuArguments(kernel, results string, tools *toolroot.Tools) []string {
 	args := []string{
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35,memory-backend=ram",
@@ -136,7 +138,7 @@ func (w *work) qemuArguments(kernel, results string, tools *tools) []string {
 		"-device", "virtio-serial-pci", "-chardev", fmt.Sprintf("socket,id=port,fd=%d", firstFD),
 		"-device", "virtserialport,chardev=port,name=" + lab.PortName,
 	}
-	for _, dir := range tools.firmware() {
+	for _, dir := range tools.Firmware() {
 		args = append(args, "-L", dir)
 	}
 	for _, tag := range []string{lab.RootTag, lab.ResultsTag} {
@@ -147,7 +149,7 @@ func (w *work) qemuArguments(kernel, results string, tools *tools) []string {
 }
 
 // startVirtiofsd serves a folder on a socket that listens already.
-func (w *work) startVirtiofsd(ctx context.Context, tools *tools, tag, dir, log string) (*child, error) {
+func (w *work) startVirtiofsd(ctx context.Context, tools *toolroot.Tools, tag, dir, log string) (*child, error) {
 	path := w.path(tag + ".sock")
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err // of an earlier lab
@@ -167,7 +169,7 @@ func (w *work) startVirtiofsd(ctx context.Context, tools *tools, tag, dir, log s
 	if tag == lab.RootTag {
 		cache = "always"
 	}
-	return startChild(tools.virtiofsd(ctx, firstFD, dir, cache), log, file)
+	return startChild(tools.Virtiofsd(ctx, firstFD, dir, cache), log, file)
 }
 
 // firstFD is the number that a child sees its first inherited file by.

@@ -63,6 +63,9 @@ func (w *work) build(ctx context.Context, o options) ([]lab.Program, error) {
 	if err := goCommand(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", w.path("bin", "init"), "./conformance/kvmlab/init"); err != nil {
 		return nil, err
 	}
+	if o.bench {
+		return w.buildBench(ctx, o)
+	}
 	if len(o.command) > 0 {
 		return nil, nil
 	}
@@ -88,6 +91,18 @@ func (w *work) build(ctx context.Context, o options) ([]lab.Program, error) {
 		}
 	}
 	return programs, nil
+}
+
+// buildBench compiles what measures, and the user space of a bare boot.
+func (w *work) buildBench(ctx context.Context, o options) ([]lab.Program, error) {
+	program, poweroff := w.path("bin", "bench"), w.path("bin", "poweroff")
+	for path, pkg := range map[string]string{program: "./conformance/kvmlab/bench", poweroff: "./conformance/bench/poweroff"} {
+		if err := goCommand(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", path, pkg); err != nil {
+			return nil, err
+		}
+	}
+	argv := append([]string{program, "-poweroff=" + poweroff}, o.command...)
+	return []lab.Program{{Name: "bench", Argv: argv, Dir: w.dir}}, nil
 }
 
 // runs are the arguments of each run of a package's tests. The suite's tests,
@@ -156,6 +171,9 @@ func (w *work) fillScratch(ctx context.Context) error {
 	root := filepath.Join(w.scratch(), "rootfs")
 	err := quietly(exec.CommandContext(ctx, "tar", "-C", root, "--numeric-owner", "-xf", harness.RootfsArchive()))
 	if err != nil {
+		return err
+	}
+	if err := goCommand(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(root, lab.ProbePath), "./conformance/probe"); err != nil {
 		return err
 	}
 	args := []string{"-C", root, "--numeric-owner", "-cf", filepath.Join(w.scratch(), lab.ImageFile)}

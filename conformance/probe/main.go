@@ -22,6 +22,10 @@ const usage = `usage:
   probe interfaces              every interface but lo: name, MAC, MTU, addresses but link-local ones
   probe serve ADDRESS           a TCP echo server
   probe echo ADDRESS BYTES      sends random bytes to an echo server and compares what comes back
+  probe sink ADDRESS            a TCP server that tells how many bytes came
+  probe pour ADDRESS BYTES      sends bytes to a sink: the nanoseconds until all had arrived
+  probe rtt ADDRESS COUNT       single bytes to an echo server: the median until each was back, in nanoseconds
+  probe channels INTERFACE      how many pairs of queues it uses, of how many
   probe dns udp|tcp SERVER NAME the addresses of a name, as this server tells them
   probe map FILE MIB            fills a new file through a shared mapping, without a sync
 `
@@ -44,12 +48,23 @@ func run(args []string, stdout io.Writer) error {
 		return interfaces(stdout)
 	case len(args) == 2 && args[0] == "serve":
 		return serve(args[1])
-	case len(args) == 3 && args[0] == "echo":
-		size, err := strconv.ParseInt(args[2], 10, 64)
+	case len(args) == 2 && args[0] == "sink":
+		return sink(args[1])
+	case len(args) == 2 && args[0] == "channels":
+		return channels(stdout, args[1])
+	case len(args) == 3 && (args[0] == "echo" || args[0] == "pour" || args[0] == "rtt"):
+		n, err := strconv.ParseInt(args[2], 10, 64)
 		if err != nil {
 			return err
 		}
-		return echo(stdout, args[1], size)
+		switch args[0] {
+		case "echo":
+			return echo(stdout, args[1], n)
+		case "pour":
+			return pour(stdout, args[1], n)
+		default:
+			return rtt(stdout, args[1], int(n))
+		}
 	case len(args) == 4 && args[0] == "dns":
 		return lookup(stdout, args[1], args[2], args[3])
 	case len(args) == 3 && args[0] == "map":

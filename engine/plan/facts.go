@@ -3,8 +3,13 @@ package plan
 // Facts is everything that the engine knows of the world. runtime/facts
 // gathers it; a file may replay it.
 type Facts struct {
-	Host   Host   `json:"host"`
-	KVM    KVM    `json:"kvm"`
+	Host Host `json:"host"`
+	KVM  KVM  `json:"kvm"`
+	// VHostNet is about /dev/vhost-net, by which the host's kernel moves frames.
+	VHostNet VHostNet `json:"vhost_net"`
+	// Vsock is about /dev/vhost-vsock, by which the agent's stream goes through
+	// the host's kernel.
+	Vsock  Vsock  `json:"vsock"`
 	Tools  Tools  `json:"tools"`
 	Image  Image  `json:"image"`
 	Bundle Bundle `json:"bundle"`
@@ -12,6 +17,9 @@ type Facts struct {
 	KernelsDir string `json:"kernels_dir"`
 	// Kernels are those installed there, sorted by distribution, then version.
 	Kernels []InstalledKernel `json:"kernels"`
+	// KernelFiles are the host's files that the profile names; nil when it names
+	// none.
+	KernelFiles *KernelFiles `json:"kernel_files,omitempty"`
 }
 
 // Host is the machine that runs the container.
@@ -32,6 +40,23 @@ type Host struct {
 type KVM struct {
 	Usable bool   `json:"usable"`
 	Reason string `json:"reason"` // a sentence: what was measured, or why it could not be
+	// Nested says that KVM lets a guest's processor have virtualisation.
+	Nested bool `json:"nested,omitempty"`
+	// PMU says that KVM lets a guest have performance counters.
+	PMU bool `json:"pmu,omitempty"`
+}
+
+// VHostNet says whether /dev/vhost-net opens.
+type VHostNet struct {
+	Usable bool   `json:"usable"`
+	Reason string `json:"reason"` // a sentence: that it opens, or why it does not
+}
+
+// Vsock says whether a machine can have a vsock device. In a plan that is
+// executed, its address has been taken.
+type Vsock struct {
+	Usable bool   `json:"usable"`
+	Reason string `json:"reason"` // a sentence: what was found
 }
 
 // Tools describes the tool root.
@@ -51,6 +76,14 @@ type Image struct {
 	// Labels are those of the image and those given to docker run: which of them
 	// are the image's is not recorded anywhere.
 	Labels map[string]string `json:"labels,omitempty"`
+	// OSRelease is what the image says that it is; nil when it says nothing.
+	OSRelease *OSRelease `json:"os_release,omitempty"`
+	// Kernel is the image's own; nil without one that could boot.
+	Kernel *ImageKernel `json:"kernel,omitempty"`
+	// UnusableKernels are files that look like the image's kernel and cannot boot.
+	UnusableKernels []UnusableKernel `json:"unusable_kernels,omitempty"`
+	// Modprobe says that the image has the program modprobe.
+	Modprobe bool `json:"modprobe,omitempty"`
 	// Env is the RUNCVM_* variables of the image's own environment, NAME=VALUE.
 	// EnvKnown says whether the image was there to look at.
 	Env      []string `json:"env,omitempty"`
@@ -72,6 +105,7 @@ type InstalledKernel struct {
 	Version      string `json:"version"`
 	HostDir      string `json:"host_dir"`
 	HasVmlinux   bool   `json:"has_vmlinux"` // the extracted image, for PVH
+	Vsock        bool   `json:"vsock"`       // its initramfs drives a vsock device
 	Default      bool   `json:"default"`     // "latest" points at it
 }
 
@@ -91,7 +125,14 @@ const (
 	KernelImage    = "vmlinuz"
 	KernelVmlinux  = "vmlinux"
 	KernelInitrd   = "initramfs"
+	KernelBoot     = "kernel" // of a folder that was built: vmlinux where it can be entered directly, else vmlinuz
 	KernelManifest = "manifest.json"
+	// KernelTransports lists the agent's transports that the initramfs drives, one
+	// a line.
+	KernelTransports = "initramfs.transports"
+	// KernelBuiltDir, below Facts.KernelsDir, has the folders that are built for a
+	// container, named by digest.
+	KernelBuiltDir = ".built"
 	ToolsManifest  = "etc/runcvm/tools.json" // below the tool root
 )
 
@@ -103,4 +144,6 @@ type Manifest struct {
 	Modules      []string          `json:"modules"`           // in the initramfs, in load order
 	Files        map[string]string `json:"files"`             // sha256 in hex by path within the folder
 	Builder      string            `json:"builder,omitempty"` // digest of what built the initramfs: inputs and options
+	Added        bool              `json:"added,omitempty"`   // by who runs the host, not by an installation
+	Guest        string            `json:"guest,omitempty"`   // sha256 in hex of the runcvm-guest in the initramfs
 }

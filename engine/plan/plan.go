@@ -24,6 +24,7 @@ type Plan struct {
 	Kernel   Kernel   `json:"kernel"`
 	Firmware Firmware `json:"firmware"`
 	Rootfs   Rootfs   `json:"rootfs"`
+	Disks    []Disk   `json:"disks,omitempty"` // in the order of their names
 	Network  Network  `json:"network"`
 	Init     Init     `json:"init"`
 	Cgroupfs Cgroupfs `json:"cgroupfs"`
@@ -45,15 +46,28 @@ type Plan struct {
 }
 
 // Descriptors that QEMU and virtiofsd inherit. Network interfaces use the
-// numbers from FDFirstNIC on.
+// numbers behind those of the disks.
 const (
-	FDQMP      = 3 // QEMU: the QMP monitor, a connected socket
-	FDConsole  = 4 // QEMU: the serial console, a connected socket
-	FDAgent    = 5 // QEMU: the agent's virtio-serial port, a connected socket
-	FDShare    = 6 // QEMU: vhost-user to virtiofsd, a connected socket
-	FDFirstNIC = 7 // QEMU: taps
+	FDQMP     = 3 // QEMU: the QMP monitor, a connected socket
+	FDConsole = 4 // QEMU: the serial console, a connected socket
+	FDAgent   = 5 // QEMU: the agent's virtio-serial port, a connected socket; or its vhost-vsock
+	FDShare   = 6 // QEMU: vhost-user to virtiofsd, a connected socket
+	FDKVM     = 7 // QEMU: /dev/kvm, when Machine.KVMDescriptor is set
+	// FDFirstDisk is QEMU's first disk; the others follow, then of each interface its
+	// taps and its vhost-net descriptors.
+	FDFirstDisk = 8
 
 	FDVhostUserListen = 3 // virtiofsd: the listening vhost-user socket
+)
+
+// FDSupervisorVsock is a socket that the supervisor inherits when the agent's
+// transport is vsock, with the open device in it.
+const FDSupervisorVsock = 3
+
+// The agent's transports.
+const (
+	TransportVsock  = "vsock"
+	TransportSerial = "virtio-serial"
 )
 
 // Machine is the virtual hardware.
@@ -62,8 +76,12 @@ type Machine struct {
 	Accel string `json:"accel"` // "kvm" or "tcg"
 	// AccelReason says why, in a sentence, when Accel was chosen by "auto".
 	AccelReason string `json:"accel_reason,omitempty"`
-	CPUs        int    `json:"cpus"` // vCPUs
-	MemoryMiB   int    `json:"memory_mib"`
+	// KVMDescriptor says that QEMU gets /dev/kvm as the open descriptor FDKVM.
+	KVMDescriptor bool `json:"kvm_descriptor,omitempty"`
+	// Nested says that the guest's processor has virtualisation.
+	Nested    bool `json:"nested,omitempty"`
+	CPUs      int  `json:"cpus"` // vCPUs
+	MemoryMiB int  `json:"memory_mib"`
 	// OverheadMiB is what the memory limit of the container's cgroup grows by:
 	// QEMU, its translation buffer, virtiofsd, the supervisor.
 	OverheadMiB int `json:"overhead_mib"`
@@ -71,12 +89,34 @@ type Machine struct {
 
 // Kernel is what boots. Paths are those within the tool root.
 type Kernel struct {
-	Distribution string `json:"distribution"`
+	Source string `json:"source"` // "image", "catalogue" or "files"
+	// Reason says in a sentence why this one.
+	Reason       string `json:"reason"`
+	Distribution string `json:"distribution,omitempty"`
 	Version      string `json:"version"` // uname -r
 	HostDir      string `json:"host_dir"`
-	Image        string `json:"image"`
-	Initramfs    string `json:"initramfs"`
-	CommandLine  string `json:"command_line"`
+	// Build is what HostDir is made from before the start, unless it is there; nil
+	// for an installed kernel.
+	Build       *KernelBuild `json:"build,omitempty"`
+	Image       string       `json:"image"`
+	Initramfs   string       `json:"initramfs"`
+	CommandLine string       `json:"command_line"`
+	// Modules is how the guest sees the kernel's modules: "version" at
+	// /lib/modules/<version>, "all" over the whole /lib/modules, or "none".
+	Modules string `json:"modules"`
+	// ModulesReason says why, in a sentence, when Modules was chosen by "auto".
+	ModulesReason string `json:"modules_reason,omitempty"`
+}
+
+// KernelBuild are the files that a kernel's folder is built from. They are read
+// below Root, which no link leads out of, and must have the digest that is the
+// folder's name.
+type KernelBuild struct {
+	Root      string   `json:"root"`  // on the host: the image's root, or "/"
+	Image     string   `json:"image"` // absolute, from Root
+	Modules   string   `json:"modules,omitempty"`
+	Formats   []string `json:"formats,omitempty"` // how the names of modules end, where modules.dep is missing
+	Initramfs string   `json:"initramfs,omitempty"`
 }
 
 // Firmware runs before the kernel.
@@ -92,12 +132,35 @@ type Rootfs struct {
 	ReadOnly bool   `json:"read_only,omitempty"`
 }
 
+// Disk is a file that is a disk of the VM. Paths are those in the container.
+type Disk struct {
+	Name string `json:"name"` // also its serial number
+	// Source is the path that the profile has. Root and Path are the same place:
+	// links in Path are followed within Root.
+	Source string `json:"source"`
+	Root   string `json:"root"`
+	Path   string `json:"path"`
+	// SizeBytes is that of a file that has to be made; 0 when it must be there.
+	SizeBytes int64  `json:"size_bytes,omitempty"`
+	FS        string `json:"fs"`
+	// Target is where the guest mounts it in the image's root. What the image has
+	// there fills a new one.
+	Target string `json:"target"`
+}
+
 // Network is how the container's interfaces reach the guest.
 type Network struct {
 	Mode string `json:"mode"` // "tc" or "none"
 	// ReservedPorts is the local port range, both ends included, that stays
 	// with the container's own stack.
 	ReservedPorts [2]uint16 `json:"reserved_ports"`
+	// Queues is the number of pairs of queues of each interface.
+	Queues int `json:"queues,omitempty"`
+	// VHost says that the host's kernel moves the frames, by a descriptor of
+	// /dev/vhost-net for each pair of queues.
+	VHost bool `json:"vhost"`
+	// VHostReason says why, in a sentence, when VHost was chosen by "auto".
+	VHostReason string `json:"vhost_reason,omitempty"`
 }
 
 // Init is the machine's PID 1.
@@ -132,7 +195,15 @@ type Cgroupfs struct {
 
 // Agent is about runcvm-guest.
 type Agent struct {
-	Transport          string `json:"transport"` // "virtio-serial"
+	// Transport carries the agent's stream: TransportVsock, whose device the
+	// supervisor adds to QEMU's arguments with the address that was taken for it,
+	// or TransportSerial.
+	Transport string `json:"transport"`
+	// TransportReason says why, in a sentence, when Transport was chosen by "auto".
+	TransportReason string `json:"transport_reason,omitempty"`
+	// Fallback is the transport instead of one that does not reach the
+	// supervisor; empty when that is the container's failure.
+	Fallback           string `json:"fallback,omitempty"`
 	BootTimeoutSeconds int    `json:"boot_timeout_seconds"`
 	StopTimeoutSeconds int    `json:"stop_timeout_seconds"`
 }

@@ -19,6 +19,9 @@ type CommandLine struct {
 // Args returns the arguments without the program's name.
 func (c *CommandLine) Args() []string { return c.args }
 
+// Append adds the arguments of another command line.
+func (c *CommandLine) Append(args []string) { c.args = append(c.args, args...) }
+
 // Flag adds an option without a value: -nodefaults.
 func (c *CommandLine) Flag(name string) { c.args = append(c.args, "-"+name) }
 
@@ -64,6 +67,21 @@ func (c *CommandLine) Netdev(n Netdev) { c.json("netdev", "type", n.netdevType()
 
 // json adds an option in JSON form, the discriminator first.
 func (c *CommandLine) json(option, key, kind string, v any) {
+	text := fmt.Sprintf("{%q:%q", key, kind)
+	if rest := strings.TrimPrefix(encode(v), "{"); rest != "}" {
+		text += "," + rest
+	} else {
+		text += "}"
+	}
+	c.args = append(c.args, "-"+option, text)
+}
+
+// encoded adds an option in JSON form whose discriminator is a field of v.
+func (c *CommandLine) encoded(option string, v any) {
+	c.args = append(c.args, "-"+option, encode(v))
+}
+
+func encode(v any) string {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
@@ -71,11 +89,5 @@ func (c *CommandLine) json(option, key, kind string, v any) {
 		// The types of this package have only strings, numbers and booleans.
 		panic(fmt.Sprintf("qemu: encode %T: %v", v, err))
 	}
-	text := fmt.Sprintf("{%q:%q", key, kind)
-	if rest := strings.TrimPrefix(strings.TrimSpace(body.String()), "{"); rest != "}" {
-		text += "," + rest
-	} else {
-		text += "}"
-	}
-	c.args = append(c.args, "-"+option, text)
+	return strings.TrimSpace(body.String())
 }

@@ -1,6 +1,9 @@
 package qemu
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Device is a -device. Properties have QEMU's names.
 type Device interface{ driver() string }
@@ -56,17 +59,29 @@ type VirtioNetPCI struct {
 	Netdev string `json:"netdev"`
 	MAC    string `json:"mac"`
 	MTU    int    `json:"host_mtu,omitempty"` // bytes; 0 leaves it to the guest
+	MQ     bool   `json:"mq,omitempty"`
+	// Vectors is the number of MSI-X interrupts: two for each pair of queues, one
+	// for the control queue, one for the configuration. 0 is QEMU's own choice.
+	Vectors int `json:"vectors,omitempty"`
 	// ROMFile is empty so that the firmware loads no network boot code.
 	ROMFile string `json:"romfile"`
 }
 
 func (VirtioNetPCI) driver() string { return "virtio-net-pci" }
 
-// NetdevTap is an open tap.
+// NetdevTap is an open tap: FD, or FDs for several pairs of queues, and the
+// descriptors of vhost-net likewise. Those with an s are numbers joined by
+// colons.
 type NetdevTap struct {
-	ID    string `json:"id"`
-	FD    string `json:"fd"` // a descriptor's number
-	VHost bool   `json:"vhost"`
+	ID       string `json:"id"`
+	FD       string `json:"fd,omitempty"`
+	FDs      string `json:"fds,omitempty"`
+	VHost    bool   `json:"vhost"`
+	VHostFD  string `json:"vhostfd,omitempty"`
+	VHostFDs string `json:"vhostfds,omitempty"`
+	// VHostForce makes QEMU fail, and not move the frames itself, when vhost-net
+	// does not start.
+	VHostForce bool `json:"vhostforce,omitempty"`
 }
 
 func (NetdevTap) netdevType() string { return "tap" }
@@ -74,17 +89,57 @@ func (NetdevTap) netdevType() string { return "tap" }
 // maxHostMTU is the largest value of virtio-net's host_mtu.
 const maxHostMTU = 65535
 
-// NIC returns the arguments of the network interface number index, from 0,
-// which the supervisor adds to the plan's: a tap, inherited as the descriptor
-// fd, and a virtio-net device. MTU is in bytes; values beyond what virtio-net
-// can tell the guest are left to the guest's own configuration.
-func NIC(index int, mac string, fd, mtu int) []string {
-	id := "net" + strconv.Itoa(index)
+// NIC is a network interface that the supervisor adds to the plan's arguments.
+type NIC struct {
+	Index int    // from 0
+	MAC   string // the hardware address
+	MTU   int    // bytes; what virtio-net cannot tell the guest is left out
+	// Queues is the number of pairs of queues, at least 1.
+	Queues int
+	VHost  bool
+	// FirstFD is the number of the first descriptor that QEMU inherits for it:
+	// a tap's for each pair of queues, then, with VHost, as many of vhost-net.
+	FirstFD int
+}
+
+// FDs is the number of descriptors that QEMU inherits for the interface.
+func (n NIC) FDs() int {
+	if n.VHost {
+		return 2 * n.Queues
+	}
+	return n.Queues
+}
+
+// Args are QEMU's arguments for the interface.
+func (n NIC) Args() []string {
+	id := "net" + strconv.Itoa(n.Index)
+	mtu := n.MTU
 	if mtu < 68 || mtu > maxHostMTU {
 		mtu = 0
 	}
+	tap := NetdevTap{ID: id, VHost: n.VHost, VHostForce: n.VHost}
+	device := VirtioNetPCI{ID: "nic" + strconv.Itoa(n.Index), Netdev: id, MAC: n.MAC, MTU: mtu}
+	taps, vhosts := numbers(n.FirstFD, n.Queues), ""
+	if n.VHost {
+		vhosts = numbers(n.FirstFD+n.Queues, n.Queues)
+	}
+	if n.Queues > 1 {
+		tap.FDs, tap.VHostFDs = taps, vhosts
+		device.MQ, device.Vectors = true, 2*n.Queues+2
+	} else {
+		tap.FD, tap.VHostFD = taps, vhosts
+	}
 	var c CommandLine
-	c.Netdev(NetdevTap{ID: id, FD: strconv.Itoa(fd)})
-	c.Device(VirtioNetPCI{ID: "nic" + strconv.Itoa(index), Netdev: id, MAC: mac, MTU: mtu})
+	c.Netdev(tap)
+	c.Device(device)
 	return c.Args()
+}
+
+// numbers lists n descriptors as QEMU does: 7:8:9.
+func numbers(first, n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = strconv.Itoa(first + i)
+	}
+	return strings.Join(list, ":")
 }

@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 
@@ -30,23 +31,53 @@ func TestCommandLine(t *testing.T) {
 }
 
 func TestNIC(t *testing.T) {
-	got := NIC(1, `02:42:"},<&>`, 8, 1500)
-	if len(got) != 4 || got[0] != "-netdev" || got[2] != "-device" {
-		t.Fatalf("arguments %q", got)
+	nic := NIC{Index: 1, MAC: `02:42:"},<&>`, MTU: 1500, Queues: 1, FirstFD: 8}
+	tests := []struct {
+		name   string
+		queues int
+		vhost  bool
+		fds    int
+		netdev string
+		device map[string]any // beside those that all have
+	}{
+		{"plain", 1, false, 1, `{"type":"tap","id":"net1","fd":"8","vhost":false}`, nil},
+		{"vhost", 1, true, 2, `{"type":"tap","id":"net1","fd":"8","vhost":true,"vhostfd":"9","vhostforce":true}`, nil},
+		{"queues", 3, false, 3, `{"type":"tap","id":"net1","fds":"8:9:10","vhost":false}`, map[string]any{"mq": true, "vectors": 8.0}},
+		{
+			"vhost with queues", 2, true, 4,
+			`{"type":"tap","id":"net1","fds":"8:9","vhost":true,"vhostfds":"10:11","vhostforce":true}`,
+			map[string]any{"mq": true, "vectors": 6.0},
+		},
 	}
-	if want := `{"type":"tap","id":"net1","fd":"8","vhost":false}`; got[1] != want {
-		t.Errorf("netdev %s, want %s", got[1], want)
-	}
-	var device map[string]any
-	if err := json.Unmarshal([]byte(got[3]), &device); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]any{"driver": "virtio-net-pci", "id": "nic1", "netdev": "net1", "mac": `02:42:"},<&>`, "host_mtu": 1500.0, "romfile": ""}
-	if diff := cmp.Diff(want, device); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			n := nic
+			n.Queues, n.VHost = test.queues, test.vhost
+			got := n.Args()
+			if len(got) != 4 || got[0] != "-netdev" || got[2] != "-device" {
+				t.Fatalf("arguments %q", got)
+			}
+			if got[1] != test.netdev {
+				t.Errorf("netdev %s, want %s", got[1], test.netdev)
+			}
+			if n.FDs() != test.fds {
+				t.Errorf("%d descriptors, want %d", n.FDs(), test.fds)
+			}
+			var device map[string]any
+			if err := json.Unmarshal([]byte(got[3]), &device); err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]any{"driver": "virtio-net-pci", "id": "nic1", "netdev": "net1", "mac": nic.MAC, "host_mtu": 1500.0, "romfile": ""}
+			maps.Copy(want, test.device)
+			if diff := cmp.Diff(want, device); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 	for _, mtu := range []int{0, 67, 65536} {
-		if args := NIC(0, "", 7, mtu); strings.Contains(args[3], "host_mtu") {
+		n := nic
+		n.MTU = mtu
+		if args := n.Args(); strings.Contains(args[3], "host_mtu") {
 			t.Errorf("an MTU of %d is told to the guest: %s", mtu, args[3])
 		}
 	}

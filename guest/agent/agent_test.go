@@ -278,8 +278,11 @@ func openFiles(t *testing.T) int {
 func TestSignalRightAfterTheStart(t *testing.T) {
 	c := newContainer(t)
 	c.build(rootfs.Config{Mounts: defaultMounts})
-	p := c.start(true, shell("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; trap 'exit 9' TERM; while :; do sleep 0.1; done"), nil)
+	p := c.start(true, shell("read go; trap 'exit 9' TERM; while :; do sleep 0.1; done"), nil)
 	p.send(api.ProcessControl{Signal: int(unix.SIGTERM)})
+	if _, err := p.stdin.Write([]byte("go\n")); err != nil {
+		t.Fatal(err)
+	}
 	if got := p.wait(); got.Code != 9 {
 		t.Errorf("%+v, want the trap's code 9", got)
 	}

@@ -1,7 +1,7 @@
 // Package api is the wire between the supervisor (host side, in the container)
 // and runcvm-guest (in the VM). It is the only package that both sides share.
 //
-// One byte stream (a virtio-serial port) carries a yamux session. The
+// One byte stream (vsock, or a virtio-serial port) carries a yamux session. The
 // supervisor is the yamux client, the guest the server. Either side may open
 // streams; every stream begins with one Open message that says what it is for.
 //
@@ -104,6 +104,9 @@ type Mount struct {
 
 // TypeVolume is the Mount type of an entry of VolumesDir.
 const TypeVolume = "volume"
+
+// DiskSource begins the Source of a mount of a disk, before its serial number.
+const DiskSource = "disk:"
 
 // Device is a device node.
 type Device = specs.LinuxDevice

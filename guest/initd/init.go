@@ -4,6 +4,7 @@
 package initd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -72,7 +73,12 @@ func run(times *timeline, config agent.Config) error {
 	}
 	// A module that fails is the boot's failure, told over the session when its
 	// own driver is there.
-	modulesErr := loadModules(modulesDir)
+	modulesErr := loadModules(modulesDir, modulesList)
+	link := findTransport(virtioBus)
+	modulesErr = errors.Join(modulesErr, loadModules(modulesDir, link.modules))
+	if hasDevice(virtioBus, virtioBlock) {
+		modulesErr = errors.Join(modulesErr, loadModules(modulesDir, diskModules))
+	}
 	times.mark(api.MilestoneModules)
 
 	boot := &boot{agent: a, times: times}
@@ -84,7 +90,7 @@ func run(times *timeline, config agent.Config) error {
 		}
 		boot.shareMounted <- a.MountShare(api.ShareTag)
 	})
-	port, err := openPort(api.PortName, portWait)
+	port, err := link.open()
 	if err != nil {
 		if modulesErr != nil {
 			return modulesErr
@@ -92,7 +98,7 @@ func run(times *timeline, config agent.Config) error {
 		return err
 	}
 	times.mark(api.MilestoneConnected)
-	err = serve(&frameWriter{File: port}, a, boot)
+	err = serve(api.JoinFrames(port), a, boot)
 	// Without a supervisor, nobody would ever end this VM.
 	_ = a.Shutdown(stopWait)
 	return fmt.Errorf("the supervisor has gone: %w", err)

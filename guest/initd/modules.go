@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// modulesList is the file that lists a folder's modules in load order, a file
-// name a line.
+// modulesList is the list of the modules that every VM needs.
 const modulesList = "load"
 
-// loadModules loads the modules of a folder. A folder without a list has none:
-// everything is built into the kernel.
-func loadModules(dir string) error {
-	list, err := os.ReadFile(filepath.Join(dir, modulesList))
+// loadModules loads the modules of a folder that a list names in load order, a
+// file name a line. A folder without the list has none of them: they are built
+// into the kernel.
+func loadModules(dir, name string) error {
+	list, err := os.ReadFile(filepath.Join(dir, name))
 	if os.IsNotExist(err) {
 		return nil
 	}

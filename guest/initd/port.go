@@ -1,7 +1,6 @@
 package initd
 
 import (
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -68,37 +67,4 @@ func connectPort(path string, deadline time.Time) (*os.File, error) {
 		}
 		time.Sleep(portPoll)
 	}
-}
-
-// yamuxHeader is the size in bytes of a yamux frame's header: version, type,
-// flags (2), stream (4), length (4), in network order.
-// https://github.com/hashicorp/yamux/blob/master/spec.md
-const (
-	yamuxHeader   = 12
-	yamuxTypeData = 0
-)
-
-// frameWriter joins what yamux writes in two calls, a frame's header and its
-// body: each write to the port costs an exit of the VM.
-type frameWriter struct {
-	*os.File
-	frame []byte
-}
-
-// Write is called by one goroutine at a time, as yamux does.
-func (w *frameWriter) Write(b []byte) (int, error) {
-	if len(w.frame) == 0 && len(b) == yamuxHeader && b[1] == yamuxTypeData && binary.BigEndian.Uint32(b[8:]) > 0 {
-		w.frame = append(w.frame, b...)
-		return len(b), nil
-	}
-	if len(w.frame) == 0 {
-		return w.File.Write(b)
-	}
-	w.frame = append(w.frame, b...)
-	_, err := w.File.Write(w.frame)
-	w.frame = w.frame[:0]
-	if err != nil {
-		return 0, err
-	}
-	return len(b), nil
 }

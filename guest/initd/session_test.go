@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/yamux"
-	"golang.org/x/sys/unix"
 
 	"github.com/runcvm/runcvm/guest/api"
 )
@@ -129,32 +128,6 @@ func TestDNSRelay(t *testing.T) {
 	}
 }
 
-func TestFrameWriter(t *testing.T) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
-	defer ours.Close()
-	defer theirs.Close()
-	data := []byte{0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 5}
-	empty := []byte{0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0}
-	window := []byte{0, 1, 0, 0, 0, 0, 0, 3, 0, 0, 0, 5}
-	w := &frameWriter{File: ours}
-	for _, part := range [][]byte{data, []byte("12345"), window, empty, data, []byte("abcde")} {
-		if n, err := w.Write(part); err != nil || n != len(part) {
-			t.Fatalf("%d, %v", n, err)
-		}
-	}
-	for _, want := range []string{string(data) + "12345", string(window), string(empty), string(data) + "abcde"} {
-		got := make([]byte, 100)
-		n, err := theirs.Read(got)
-		if err != nil || string(got[:n]) != want {
-			t.Errorf("%q, %v, want %q", got[:n], err, want)
-		}
-	}
-}
-
 func TestFindPort(t *testing.T) {
 	class := t.TempDir()
 	for port, name := range map[string]string{"vport0p1": "other\n", "vport0p2": api.PortName + "\n"} {
@@ -175,13 +148,13 @@ func TestFindPort(t *testing.T) {
 
 func TestModulesErrorNamesTheModule(t *testing.T) {
 	dir := t.TempDir()
-	if err := loadModules(dir); err != nil {
+	if err := loadModules(dir, modulesList); err != nil {
 		t.Errorf("without a list: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, modulesList), []byte("\nno.ko\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := loadModules(dir); err == nil || !strings.Contains(err.Error(), "load the kernel module no.ko: no such file or directory") {
+	if err := loadModules(dir, modulesList); err == nil || !strings.Contains(err.Error(), "load the kernel module no.ko: no such file or directory") {
 		t.Errorf("%v", err)
 	}
 }

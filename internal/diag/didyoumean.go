@@ -6,9 +6,16 @@ import (
 	"github.com/agext/levenshtein"
 )
 
+// maxGiven bounds what is compared with the options: names that people write are
+// shorter, and a label may have any length.
+const maxGiven = 100
+
 // Nearest returns the one of options that given was probably meant to be, or
 // "" when none is near.
 func Nearest(given string, options []string) string {
+	if len(given) > maxGiven {
+		return ""
+	}
 	best, distance := "", 3
 	for _, option := range options {
 		d := edits(strings.ToLower(given), strings.ToLower(option))

@@ -63,6 +63,19 @@ func Replace(dir, target string) error {
 	return removeUnused(old)
 }
 
+// Remove removes target in one step: it is not there half. The caller knows that
+// nobody uses it.
+func Remove(target string) error {
+	old, err := os.MkdirTemp(filepath.Dir(target), oldPrefix)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(target, filepath.Join(old, filepath.Base(target))); err != nil {
+		return errors.Join(err, os.Remove(old))
+	}
+	return os.RemoveAll(old)
+}
+
 func syncFilesystem(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {

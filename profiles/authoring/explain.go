@@ -74,7 +74,8 @@ func Explain(name string, host Host) (*Explanation, error) {
 	return e, nil
 }
 
-// DefaultOf is the expression that the built-in default gives an attribute.
+// DefaultOf is the expression that the built-in default gives an attribute, or the
+// value of one of a labelled block that does not set it.
 func DefaultOf(a *schema.Attribute) string {
 	for _, d := range profiles.Builtins() {
 		if d.Name != profiles.DefaultName {
@@ -85,6 +86,9 @@ func DefaultOf(a *schema.Attribute) string {
 				return declared.Expression
 			}
 		}
+	}
+	if a.Preset != nil {
+		return a.Render(a.Preset)
 	}
 	return ""
 }
@@ -102,7 +106,7 @@ func settersOf(set *profiles.Set) map[string][]SetBy {
 	add := func(by SetBy, list []schema.Declared) {
 		for _, declared := range list {
 			by.Where, by.Expression = declared.Place.String(), declared.Expression
-			path := declared.Attribute.Path()
+			path := declared.Attribute.RowPath()
 			setters[path] = append(setters[path], by)
 		}
 	}
@@ -161,6 +165,8 @@ func (x *Explained) values() string {
 		return x.Minimum + " to " + x.Maximum
 	case x.Maximum != "" && list:
 		return "up to " + x.Maximum + " elements"
+	case x.Maximum != "" && x.Type == schema.TypeString:
+		return "up to " + x.Maximum + " characters"
 	case x.Maximum != "":
 		return "up to " + x.Maximum
 	case x.Minimum != "":

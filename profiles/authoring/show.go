@@ -90,10 +90,8 @@ func Resolve(name string, host Host, variables schema.Variables) (*Resolved, err
 		return nil, diags
 	}
 	r := &Resolved{FormatVersion: FormatVersion, Name: name, Profiles: p.Names, Warnings: notNil(p.Warnings)}
-	for _, a := range schema.Attributes() {
-		if v := p.Value(a); v != nil {
-			r.Attributes = append(r.Attributes, ResolvedValue{Path: a.Path(), Value: a.Plain(v), Origin: p.Origin(a), attribute: a})
-		}
+	for _, a := range p.Attributes() {
+		r.Attributes = append(r.Attributes, ResolvedValue{Path: a.Path(), Value: a.Plain(p.Value(a)), Origin: p.Origin(a), attribute: a})
 	}
 	return r, nil
 }
@@ -108,11 +106,15 @@ func (r *Resolved) WriteText(w io.Writer, style terminal.Style) error {
 	fmt.Fprintf(&b, "profile %q {\n", r.Name)
 	block := ""
 	for _, v := range r.Attributes {
-		if v.attribute.Block != block {
+		heading := v.attribute.Block
+		if v.attribute.Label != "" {
+			heading += fmt.Sprintf(" %q", v.attribute.Label)
+		}
+		if heading != block {
 			if block != "" {
 				b.WriteString("}\n\n")
 			}
-			block = v.attribute.Block
+			block = heading
 			fmt.Fprintf(&b, "%s {\n", block)
 		}
 		value, err := hclText(v.Value)

@@ -1,7 +1,9 @@
 package authoring
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -174,21 +176,18 @@ func (w *profileWriter) hcl() (string, error) {
 		}
 		fmt.Fprintf(&b, "inherits = %s\n", list)
 	}
-	last := map[string]schema.Setting{}
-	for _, s := range w.settings {
-		last[s.Attribute.Path()] = s
-	}
 	block := ""
-	for _, a := range schema.Attributes() {
-		s, set := last[a.Path()]
-		if !set {
-			continue
+	for _, s := range w.ordered() {
+		a := s.Attribute
+		opening := a.Block
+		if a.Label != "" {
+			opening = fmt.Sprintf("%s %q", a.Block, a.Label) // see schema.LabelPattern: HCL reads it so
 		}
-		if a.Block != block {
+		if opening != block {
 			if block != "" {
 				b.WriteString("}\n")
 			}
-			block = a.Block
+			block = opening
 			fmt.Fprintf(&b, "\n%s {\n", block)
 		}
 		value, err := hclText(a.Plain(s.Value))
@@ -202,4 +201,30 @@ func (w *profileWriter) hcl() (string, error) {
 	}
 	b.WriteString("}\n")
 	return string(hclwrite.Format([]byte(b.String()))), nil
+}
+
+// ordered lists the last setting of each attribute, in the order of the table and,
+// where a profile has several blocks of a type, of their labels.
+func (w *profileWriter) ordered() []schema.Setting {
+	rows, blocks := map[string]int{}, schema.Blocks()
+	for i, path := range schema.Paths() {
+		rows[path] = i
+	}
+	last := map[*schema.Attribute]schema.Setting{}
+	for _, s := range w.settings {
+		last[s.Attribute] = s
+	}
+	return slices.SortedFunc(maps.Values(last), func(x, y schema.Setting) int {
+		a, b := x.Attribute, y.Attribute
+		return cmp.Or(
+			cmp.Compare(slices.Index(blocks, a.Block), slices.Index(blocks, b.Block)),
+			naturally(a.Label, b.Label),
+			cmp.Compare(rows[a.RowPath()], rows[b.RowPath()]),
+		)
+	})
+}
+
+// naturally compares labels so that disk2 stands before disk10.
+func naturally(a, b string) int {
+	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 }

@@ -18,12 +18,33 @@ profile "default" {
     # docker run --memory is the machine's RAM; what QEMU itself needs comes on
     # top of it.
     memory = coalesce(container.memory, "512M")
+
+    # No virtual machines within the machine.
+    nested = false
+  }
+
+  kvm {
+    kernel_irqchip   = "on"
+    lost_tick_policy = "delay"
+    halt_poll        = "host"
+    hint_dedicated   = false
+    pmu              = false
   }
 
   kernel {
-    distribution = "debian"
+    # The image's own, that of its distribution, or Debian's.
+    source       = "auto"
+    distribution = "auto"
     version      = "latest"
-    append       = []
+
+    # Files of the host instead.
+    image       = ""
+    initramfs   = ""
+    modules_dir = ""
+
+    append  = []
+    modules = "auto"
+    debug   = false
   }
 
   firmware {
@@ -37,7 +58,9 @@ profile "default" {
   }
 
   network {
-    mode = "auto"
+    mode   = "auto"
+    vhost  = "auto"
+    queues = 0
   }
 
   init {
@@ -52,6 +75,9 @@ profile "default" {
   }
 
   agent {
+    # The host's kernel carries the streams where it can, else QEMU.
+    transport = "auto"
+
     # A boot takes 3 seconds in software translation on an idle machine; many at
     # once on a busy one take much longer.
     boot_timeout = "120s"

@@ -1,5 +1,5 @@
 # What holds where the host's own policies say nothing: a host's policy with a
-# label block replaces the label block here, one with a variable block the
+# label block that has allow replaces the label block here, one with a variable block the
 # variable block, and one with a limit the limit of the same attribute.
 
 policy "built-in" {
@@ -11,12 +11,20 @@ policy "built-in" {
   label {
     allow = [
       "machine.accel", "machine.cpus", "machine.memory",
-      "kernel.distribution", "kernel.version", "kernel.append",
-      "firmware.type", "rootfs.cache", "network.mode",
+      "kernel.source", "kernel.distribution", "kernel.version", "kernel.append",
+      "kernel.modules", "kernel.debug",
+      "firmware.type", "rootfs.cache", "network.mode", "network.queues",
+      "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
       "init.mode", "init.system", "cgroupfs.mode",
       "agent.boot_timeout", "agent.stop_timeout",
     ]
-    deny = ["var.*"]
+    # These give the guest more of the host's kernel, or take its processors; those
+    # of the kernel are files of the host.
+    deny = [
+      "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
+      "network.vhost", "agent.transport", "var.*",
+      "kernel.image", "kernel.initramfs", "kernel.modules_dir",
+    ]
   }
 
   # Who may run a container on this host may mount its root directory as well.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/runtime/vsock"
 )
 
 // Options says where facts come from and brings those that other packages know.
@@ -35,12 +36,14 @@ func Gather(o Options) (plan.Facts, error) {
 	v := Probe(o.CacheDir)
 	host.TSCKHz = v.TSCKHz
 	return plan.Facts{
-		Host:    host,
-		KVM:     v.KVM,
-		Tools:   o.Tools,
-		Image:   o.Image,
-		Bundle:  o.Bundle,
-		Kernels: o.Kernels,
+		Host:     host,
+		KVM:      v.KVM,
+		VHostNet: probeVHostNet(vhostNetDevice),
+		Vsock:    vsock.Probe(),
+		Tools:    o.Tools,
+		Image:    o.Image,
+		Bundle:   o.Bundle,
+		Kernels:  o.Kernels,
 
 		KernelsDir: o.KernelsDir,
 	}, nil

@@ -30,10 +30,10 @@ func TestGather(t *testing.T) {
 		t.Errorf("the second time: %s", d)
 	}
 	h := got.Host
-	if h.Architecture != runtime.GOARCH || h.Kernel == "" || h.MemoryMiB < 64 || h.CPUs < 1 || got.KVM.Reason == "" {
+	if h.Architecture != runtime.GOARCH || h.Kernel == "" || h.MemoryMiB < 64 || h.CPUs < 1 || got.KVM.Reason == "" || got.VHostNet.Reason == "" || got.Vsock.Reason == "" {
 		t.Errorf("got %+v", got)
 	}
-	got.Host, got.KVM = plan.Host{}, plan.KVM{}
+	got.Host, got.KVM, got.VHostNet, got.Vsock = plan.Host{}, plan.KVM{}, plan.VHostNet{}, plan.Vsock{}
 	if d := cmp.Diff(plan.Facts{Tools: o.Tools, Image: o.Image, Bundle: o.Bundle, Kernels: o.Kernels}, got); d != "" {
 		t.Error(d)
 	}

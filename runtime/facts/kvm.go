@@ -3,6 +3,7 @@ package facts
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -101,9 +102,25 @@ func probe(device, cacheDir string) Verdict {
 	defer unix.Close(fd)
 	if cacheDir == "" {
 		v, _ := measure(fd)
+		addParameters(&v.KVM)
 		return v
 	}
-	return cached(cacheDir, key, func() (Verdict, bool) { return measure(fd) })
+	v := cached(cacheDir, key, func() (Verdict, bool) { return measure(fd) })
+	addParameters(&v.KVM)
+	return v
+}
+
+// addParameters reads what KVM's modules allow guests. It is not kept with the
+// verdict: a module may be loaded anew with other parameters.
+func addParameters(kvm *plan.KVM) {
+	kvm.Nested = enabled("kvm_intel", "nested") || enabled("kvm_amd", "nested")
+	kvm.PMU = enabled("kvm", "enable_pmu")
+}
+
+// enabled reads a boolean parameter of a kernel module.
+func enabled(module, parameter string) bool {
+	value, err := os.ReadFile("/sys/module/" + module + "/parameters/" + parameter)
+	return err == nil && len(value) > 0 && (value[0] == 'Y' || value[0] == '1')
 }
 
 // measure runs the loop. The second result says whether the verdict holds until
@@ -122,14 +139,12 @@ func openReason(device string, err error) string {
 	case errors.Is(err, unix.ENOENT):
 		return device + " does not exist: the CPU or the hosting VM has no virtualisation, " +
 			"it is disabled in the firmware, or the kernel module (kvm_intel, kvm_amd) is not loaded."
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return device + " may not be opened by this user (" + err.Error() + ")."
 	case errors.Is(err, unix.EBUSY):
 		return device + " is busy (" + err.Error() + "): another hypervisor holds the CPU's virtualisation."
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
 		return device + " has no driver (" + err.Error() + "): the kernel module (kvm_intel, kvm_amd) is not loaded."
 	}
-	return device + " cannot be opened: " + err.Error() + "."
+	return deniedReason(device, err)
 }
 
 // runReason explains why no VM could be run on an open /dev/kvm.

@@ -292,6 +292,13 @@ func (m *measurement) add(cpu, wall time.Duration) {
 	m.completed++
 }
 
+// askFeatures has a vhost device tell its features.
+func askFeatures(fd int) error {
+	var features uint64
+	_, err := ioctl(fd, vhostGetFeatures, uintptr(unsafe.Pointer(&features)))
+	return err
+}
+
 // threadTime is the CPU time of the calling thread.
 func threadTime() time.Duration {
 	var ts unix.Timespec

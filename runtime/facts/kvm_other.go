@@ -12,3 +12,8 @@ import (
 func measureLoop(int) (measurement, error) {
 	return measurement{}, fmt.Errorf("measuring KVM on %s: %w", runtime.GOARCH, errors.ErrUnsupported)
 }
+
+// askFeatures exists for x86-64 alone.
+func askFeatures(int) error {
+	return fmt.Errorf("vhost on %s: %w", runtime.GOARCH, errors.ErrUnsupported)
+}

@@ -95,6 +95,7 @@ func TestProbeWithoutPermission(t *testing.T) {
 func TestReasons(t *testing.T) {
 	for err, says := range map[unix.Errno]string{
 		unix.EACCES: "may not be opened by this user",
+		unix.EPERM:  "device rules of the cgroup",
 		unix.EBUSY:  "another hypervisor",
 		unix.ENODEV: "has no driver",
 		unix.EIO:    "input/output error",

@@ -18,6 +18,7 @@ const qemuModules = "usr/lib/x86_64-linux-gnu/qemu/"
 var contents = []item{
 	{glob: "usr/bin/qemu-system-x86_64", reason: "the hypervisor"},
 	{glob: "usr/sbin/mke2fs", reason: "formats disks on first use"},
+	{glob: "usr/sbin/debugfs", reason: "gives the root of a new disk its owner"},
 	{glob: "etc/mke2fs.conf", reason: "the features that mke2fs gives an ext4"},
 
 	{glob: qemuModules + "accel-tcg-x86_64.so", optional: true, reason: "emulation without KVM; built in from QEMU 10 on"},

@@ -242,7 +242,12 @@ func (o *Options) installKernel(ctx context.Context, p *printer, cache string, s
 		state = "is installed, with " + strings.Join(k.Modules, " ") + " in its initramfs"
 	}
 	p.printf("The kernel %s %s", k.Kernel.Version, state)
-	return nil
+	// The others talk to the supervisor that has just been installed, too.
+	others, err := kernels.Refresh(ctx, o.Prefix, o.Guest)
+	for _, k := range others {
+		p.printf("The kernel %s %s has the new guest program", k.Distribution, k.Version)
+	}
+	return err
 }
 
 // depmodOf is the command that runs the depmod of unpacked packages, with their

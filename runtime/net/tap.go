@@ -85,10 +85,8 @@ func openTap(name string, queues int) (files []*os.File, err error) {
 	flags := uint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
 	if queues > 1 {
 		flags |= unix.IFF_MULTI_QUEUE
-	} else {
-		flags |= unix.IFF_TUN_EXCL
 	}
-	for range queues {
+	for i := range queues {
 		fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return files, tunError(err)
@@ -99,7 +97,11 @@ func openTap(name string, queues int) (files []*os.File, err error) {
 		if err != nil {
 			return files, fmt.Errorf("name a tap %q: %w", name, err)
 		}
-		req.SetUint16(flags)
+		if i == 0 {
+			req.SetUint16(flags | unix.IFF_TUN_EXCL) // the others join this one
+		} else {
+			req.SetUint16(flags)
+		}
 		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
 			return files, fmt.Errorf("create the tap %s (TUNSETIFF on %s; it needs CAP_NET_ADMIN): %w", name, tunDevice, err)
 		}

@@ -79,6 +79,7 @@ func TestSharedAddress(t *testing.T) {
 		{"veth", wireOptions{}},
 		{"veth with MTU 1400", wireOptions{mtu: 1400}},
 		{"macvlan", wireOptions{macvlan: true}},
+		{"four pairs of queues", wireOptions{queues: 4}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWire(t, tc.options)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -28,6 +29,7 @@ type wire struct {
 type wireOptions struct {
 	mtu     int
 	macvlan bool
+	queues  int // pairs of queues of the tap; 0 is 1
 }
 
 // The addresses of every wire.
@@ -53,7 +55,7 @@ func newWire(t testing.TB, o wireOptions) *wire {
 		return os.WriteFile(localPorts, fmt.Appendf(nil, "%d %d", testReserved[0], testReserved[1]), 0o644)
 	})
 	w.container.Run(func() (err error) {
-		w.tap, err = Attach("eth0", 0, 1, testReserved)
+		w.tap, err = Attach("eth0", 0, max(o.queues, 1), testReserved)
 		return err
 	})
 	t.Cleanup(func() { w.container.Run(w.tap.Close) })
@@ -128,7 +130,7 @@ func (w *wire) plugGuest(t testing.TB, o wireOptions) {
 	t.Helper()
 	var files []*os.File
 	w.guest.Run(func() (err error) {
-		if files, err = openTap("eth0", 1); err != nil {
+		if files, err = openTap("eth0", len(w.tap.Queues)); err != nil {
 			return err
 		}
 		link, err := netlink.LinkByName("eth0")
@@ -144,16 +146,19 @@ func (w *wire) plugGuest(t testing.TB, o wireOptions) {
 		}
 		return setUp("eth0", o.mtu, vm4+"/24", vm6+"/64")
 	})
-	near, far := pollable(t, w.tap.Queues[0]), pollable(t, files[0])
+	var ends []*os.File
+	var copies sync.WaitGroup
+	for i, queue := range w.tap.Queues {
+		near, far := pollable(t, queue), pollable(t, files[i])
+		ends = append(ends, near, far)
+		copies.Go(func() { copyFrames(far, near) })
+		copies.Go(func() { copyFrames(near, far) })
+	}
 	closeAll(files)
 	w.tap.Release()
-	done := make(chan struct{}, 2)
-	go func() { copyFrames(far, near); done <- struct{}{} }()
-	go func() { copyFrames(near, far); done <- struct{}{} }()
 	t.Cleanup(func() {
-		_, _ = near.Close(), far.Close()
-		<-done
-		<-done
+		closeAll(ends)
+		copies.Wait()
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/runcvm/runcvm/runtime/facts"
 	"github.com/runcvm/runcvm/runtime/image"
 	"github.com/runcvm/runcvm/runtime/install"
+	"github.com/runcvm/runcvm/runtime/vsock"
 )
 
 // readBundle reads the config.json of a bundle, whose path is absolute.
@@ -79,6 +80,9 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if metadata.Program, err = programOf(bundle, spec); err != nil {
 		return plan.Facts{}, err
 	}
+	if err := r.describeImage(root, &metadata); err != nil {
+		return plan.Facts{}, err
+	}
 	return facts.Gather(facts.Options{
 		CacheDir: r.RunDir,
 		Tools:    tools,
@@ -115,8 +119,31 @@ func (r *Runtime) compileWith(spec *specs.Spec, f *plan.Facts, request profiles.
 		diags.Sort()
 		return nil, diags
 	}
+	r.addKernelFiles(profile, f)
 	p, diags := engine.Compile(profile, spec, f)
 	return p, diags.Err()
+}
+
+// compileAndTake compiles the plan and takes the address of the agent's stream
+// that it wants, in a file that the supervisor inherits. An address that
+// cannot be had is a fact, with which the plan is made anew: either it does
+// without, or that is the error.
+func (r *Runtime) compileAndTake(id string, spec *specs.Spec, f *plan.Facts) (*plan.Plan, []*os.File, error) {
+	p, err := r.compile(spec, f)
+	if err != nil || p.Agent.Transport != plan.TransportVsock {
+		return p, nil, err
+	}
+	address, err := vsock.Take(id)
+	if err != nil {
+		f.Vsock = plan.Vsock{Reason: err.Error()}
+		p, err = r.compile(spec, f)
+		return p, nil, err
+	}
+	file, err := address.HandOver()
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, []*os.File{file}, nil
 }
 
 // checkEntrypoint finds out before anything starts that the program is not

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/runcvm/runcvm/engine/ocispec"
@@ -26,13 +27,16 @@ const configFile = "config.json"
 type CreateOptions struct {
 	ID       string
 	Bundle   string
-	RuncArgs []string // runc's options without --bundle
+	RuncArgs []string // runc's options without --bundle and --preserve-fds
+	// Descriptors is how many the caller wants to hand on (--preserve-fds), which
+	// a VM cannot have.
+	Descriptors int
 }
 
 // Create prepares the container's VM and creates the container.
 func (r *Runtime) Create(ctx context.Context, o CreateOptions) error {
-	return r.withContainer(o, func(dir string) error {
-		return r.runRunc(ctx, runcArgs("create", dir, o)...)
+	return r.withContainer(ctx, o, func(dir string, files []*os.File) error {
+		return r.runRuncWith(ctx, files, runcArgs("create", dir, o, files)...)
 	})
 }
 
@@ -46,8 +50,8 @@ type RunOptions struct {
 // Run creates the container, starts it and, unless the options detach it,
 // waits for its end and deletes it.
 func (r *Runtime) Run(ctx context.Context, o RunOptions) error {
-	return r.withContainer(o.CreateOptions, func(dir string) error {
-		err := r.runRunc(ctx, runcArgs("run", dir, o.CreateOptions)...)
+	return r.withContainer(ctx, o.CreateOptions, func(dir string, files []*os.File) error {
+		err := r.runRuncWith(ctx, files, runcArgs("run", dir, o.CreateOptions, files)...)
 		if o.Timeline != "" {
 			data, rerr := os.ReadFile(filepath.Join(dir, supervisor.TimelineFile))
 			if rerr == nil {
@@ -62,32 +66,50 @@ func (r *Runtime) Run(ctx context.Context, o RunOptions) error {
 	})
 }
 
-func runcArgs(verb, dir string, o CreateOptions) []string {
+// runcArgs are the arguments of a verb that makes the container, whose first
+// process inherits files.
+func runcArgs(verb, dir string, o CreateOptions, files []*os.File) []string {
 	args := append([]string{verb}, o.RuncArgs...)
+	if len(files) > 0 {
+		args = append(args, "--preserve-fds", strconv.Itoa(len(files)))
+	}
 	return append(args, "--bundle", dir, o.ID)
 }
 
 // withContainer makes the state folder of a new container and calls do with
-// it. When that fails and runc knows no container, nothing is left behind.
-func (r *Runtime) withContainer(o CreateOptions, do func(dir string) error) error {
+// it and the files that the supervisor inherits, which do closes. When that fails
+// and runc knows no container, nothing is left behind.
+func (r *Runtime) withContainer(ctx context.Context, o CreateOptions, do func(dir string, files []*os.File) error) error {
 	if err := checkID(o.ID); err != nil {
 		return err
 	}
 	if r.known(o.ID) {
 		return errExists(o.ID)
 	}
-	files, err := r.prepare(o.ID, o.Bundle)
+	if o.Descriptors > 0 {
+		r.Warn(plan.Warning{
+			Summary: "Descriptors not handed on",
+			Detail:  fmt.Sprintf("The %d further descriptors of --preserve-fds are those of this host's files and sockets, which a process in a VM cannot have.", o.Descriptors),
+		})
+	}
+	prepared, err := r.prepare(o.ID, o.Bundle)
 	if err != nil {
 		return err
 	}
+	defer prepared.close()
+	letGo, err := r.holdKernel(ctx, prepared.plan)
+	if err != nil {
+		return err
+	}
+	defer letGo()
 	release, err := r.claimState(o.ID)
 	if err != nil {
 		return err
 	}
 	defer release()
 	dir := r.StateDir(o.ID)
-	if err = writeState(dir, files); err == nil {
-		err = do(dir)
+	if err = writeState(dir, prepared.state); err == nil {
+		err = do(dir, prepared.inherited)
 	}
 	if err != nil && !r.known(o.ID) {
 		return errors.Join(err, r.removeState(o.ID))
@@ -95,9 +117,24 @@ func (r *Runtime) withContainer(o CreateOptions, do func(dir string) error) erro
 	return err
 }
 
-// prepare compiles the plan and returns the files of the state folder: the plan,
-// our config.json and the path of the caller's bundle.
-func (r *Runtime) prepare(id, bundle string) (map[string][]byte, error) {
+// prepared is what a container is made of.
+type prepared struct {
+	plan *plan.Plan
+	// state are the files of the state folder: the plan, our config.json, the path
+	// of the caller's bundle, the beginning of the timeline.
+	state map[string][]byte
+	// inherited are the supervisor's descriptors from 3 on.
+	inherited []*os.File
+}
+
+func (p *prepared) close() {
+	for _, f := range p.inherited {
+		f.Close() // fails when runc has them already
+	}
+}
+
+// prepare compiles the plan and takes what it needs of the host.
+func (r *Runtime) prepare(id, bundle string) (_ *prepared, err error) {
 	timeline, err := supervisor.BeginTimeline(time.Now())
 	if err != nil {
 		return nil, err
@@ -114,10 +151,16 @@ func (r *Runtime) prepare(id, bundle string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := r.compile(&doc.Spec, &f)
+	p, inherited, err := r.compileAndTake(id, &doc.Spec, &f)
 	if err != nil {
 		return nil, err
 	}
+	made := &prepared{plan: p, inherited: inherited}
+	defer func() {
+		if err != nil {
+			made.close()
+		}
+	}()
 	if err := checkEntrypoint(bundle, &doc.Spec); err != nil {
 		return nil, err
 	}
@@ -142,10 +185,11 @@ func (r *Runtime) prepare(id, bundle string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]byte{
+	made.state = map[string][]byte{
 		configFile: config, supervisor.PlanFile: encoded, bundleFile: []byte(bundle),
 		inputsFile: inputs, supervisor.TimelineFile: timeline,
-	}, nil
+	}
+	return made, nil
 }
 
 // makeMountPoints makes what is missing of the guest's mount points.

@@ -106,10 +106,21 @@ func (e *RuncError) Error() string { return fmt.Sprintf("runc failed with exit c
 // runRunc runs the runtime below and waits. Descriptors that the caller of
 // ours passes beyond stdio (--preserve-fds, LISTEN_FDS) are not passed on.
 func (r *Runtime) runRunc(ctx context.Context, args ...string) error {
+	return r.runRuncWith(ctx, nil, args...)
+}
+
+// runRuncWith runs the runtime below with files as its descriptors from 3 on,
+// and closes them here as soon as it has them.
+func (r *Runtime) runRuncWith(ctx context.Context, files []*os.File, args ...string) error {
 	cmd := r.runc(ctx, args...)
+	cmd.ExtraFiles = files
 	signals := catchSignals()
 	defer signal.Stop(signals)
-	if err := cmd.Start(); err != nil {
+	err := cmd.Start()
+	for _, f := range files {
+		f.Close()
+	}
+	if err != nil {
 		return runError(r.Runc, err)
 	}
 	ended := make(chan struct{})

@@ -121,10 +121,10 @@ func (s *Supervisor) startVirtiofsd(context.Context) error {
 	return nil
 }
 
-// startQEMU starts QEMU with its monitor, console, agent port, share and taps,
-// and connects to the first three.
+// startQEMU starts QEMU with its monitor, console, agent's device, share and
+// taps, and connects to the first two.
 func (s *Supervisor) startQEMU(ctx context.Context) error {
-	sockets := []string{plan.FDQMP - 3: "monitor", plan.FDConsole - 3: "console", plan.FDAgent - 3: "agent"}
+	sockets := []string{plan.FDQMP - 3: "monitor", plan.FDConsole - 3: "console"}
 	conns := make([]net.Conn, len(sockets))
 	var files []*os.File
 	for i, name := range sockets {
@@ -134,24 +134,40 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 		}
 		conns[i], files = conn, append(files, file)
 	}
-	files = append(files, s.share) // plan.FDShare
-	files = append(files, s.network.taps...)
-	argv := slices.Concat(s.plan.Processes["qemu"].Argv, s.network.qemuArgs)
-	var err error
+	files = append(files, s.agent.file) // plan.FDAgent
+	files = append(files, s.share)      // plan.FDShare
+	kvm, err := s.openKVM()
+	if err != nil {
+		return err
+	}
+	files = append(files, kvm)        // plan.FDKVM
+	files = append(files, s.disks...) // plan.FDFirstDisk
+	files = append(files, s.network.files...)
+	argv := slices.Concat(s.plan.Processes["qemu"].Argv, s.agent.qemuArgs, s.network.qemuArgs)
 	if s.qemu, err = s.startChild(nameQEMU, argv, files); err != nil {
 		return err
 	}
 	s.timeline.mark(milestoneQEMU)
 	s.consoleDone = make(chan struct{})
 	go s.readConsole(conns[plan.FDConsole-3])
-	if s.guest, err = connectGuest(conns[plan.FDAgent-3], s.relayDNS); err != nil {
-		return err
-	}
 	s.qmp, err = vmm.NewQMP(ctx, conns[plan.FDQMP-3], func(e vmm.Event) {
 		s.log.Debug("QMP event", "name", e.Name, "data", string(e.Data))
 		s.ending.notice(e)
 	})
 	return err
+}
+
+// openKVM opens /dev/kvm for QEMU, or returns nil where QEMU does that itself, or
+// does not use it.
+func (s *Supervisor) openKVM() (*os.File, error) {
+	if !s.plan.Machine.KVMDescriptor {
+		return nil, nil
+	}
+	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("KVM is not usable in the container: %w; let its cgroup have the device, or run in software (machine.accel = \"tcg\" in a profile)", err)
+	}
+	return f, nil
 }
 
 // readConsole keeps the console's last lines and logs all of them.

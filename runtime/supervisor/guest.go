@@ -26,7 +26,7 @@ type guest struct {
 // connectGuest starts the multiplexer on conn, which it owns. relayDNS serves a
 // stream that the guest opened for DNS.
 func connectGuest(conn net.Conn, relayDNS func(stream io.ReadWriteCloser, network string)) (*guest, error) {
-	session, err := yamux.Client(conn, api.SessionConfig())
+	session, err := yamux.Client(api.JoinFrames(conn), api.SessionConfig())
 	if err != nil {
 		return nil, fmt.Errorf("start the agent stream: %w", err)
 	}

@@ -17,7 +17,7 @@ import (
 type network struct {
 	interfaces []api.Interface
 	routes     []api.Route
-	taps       []*os.File // in the order of interfaces; QEMU gets them
+	files      []*os.File // behind the disks; QEMU gets them
 	qemuArgs   []string
 	dnsRelay   bool
 }
@@ -38,14 +38,35 @@ func (s *Supervisor) attachNetwork(context.Context) error {
 	n := &s.network
 	n.interfaces, n.routes = state.Interfaces, state.Routes
 	for i, iface := range state.Interfaces {
-		tap, err := vmnet.Attach(iface.Name, i, 1, s.plan.Network.ReservedPorts)
-		if err != nil {
+		if err := s.attach(i, iface); err != nil {
 			return fmt.Errorf("give the VM interface %s: %w", iface.Name, err)
 		}
-		n.taps = append(n.taps, tap.Queues...)
-		n.qemuArgs = append(n.qemuArgs, qemu.NIC(i, iface.MAC, plan.FDFirstNIC+i, iface.MTU)...)
 	}
 	n.dnsRelay = len(n.interfaces) > 0 && s.usesDockerResolver()
+	return nil
+}
+
+// attach joins interface number i with a tap, and has the host's kernel move its
+// frames where the plan says so.
+func (s *Supervisor) attach(i int, iface api.Interface) error {
+	n, p := &s.network, &s.plan.Network
+	tap, err := vmnet.Attach(iface.Name, i, p.Queues, p.ReservedPorts)
+	if err != nil {
+		return err
+	}
+	nic := qemu.NIC{
+		Index: i, MAC: iface.MAC, MTU: iface.MTU,
+		Queues: p.Queues, VHost: p.VHost, FirstFD: plan.FDFirstDisk + len(s.plan.Disks) + len(n.files),
+	}
+	n.files = append(n.files, tap.Queues...)
+	if p.VHost {
+		vhost, err := vmnet.OpenVHost(p.Queues)
+		if err != nil {
+			return err
+		}
+		n.files = append(n.files, vhost...)
+	}
+	n.qemuArgs = append(n.qemuArgs, nic.Args()...)
 	return nil
 }
 

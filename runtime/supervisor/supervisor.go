@@ -47,10 +47,13 @@ type Supervisor struct {
 	console  *vmm.Tail
 	// consoleDone is closed when QEMU has closed the console.
 	consoleDone chan struct{}
-	guest    *guest
-	share    *os.File // QEMU's connection to virtiofsd, until QEMU has it
-	network  network
-	dns      vmnet.DNSRelay
+
+	agent   agentLink
+	guest   *guest     // valid once the agent is connected
+	share   *os.File   // QEMU's connection to virtiofsd, until QEMU has it
+	disks   []*os.File // until QEMU has them
+	network network
+	dns     vmnet.DNSRelay
 
 	// fail ends the run: the VM cannot go on, and the cause says why.
 	fail     context.CancelCauseFunc
@@ -118,8 +121,10 @@ func readPlan(dir string) (*plan.Plan, error) {
 // run boots the VM, runs the entrypoint and shuts down.
 func (s *Supervisor) run(ctx context.Context) (int, error) {
 	steps := []func(context.Context) error{
+		s.openAgent,
 		s.listenControl,
 		s.startVirtiofsd,
+		s.openDisks,
 		s.attachNetwork,
 		s.startQEMU,
 		s.bootGuest,
@@ -144,7 +149,14 @@ func (s *Supervisor) bootGuest(ctx context.Context) error {
 	limit := time.Duration(s.plan.Agent.BootTimeoutSeconds) * time.Second
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	event, err := s.guest.start(ctx, s.bootConfig())
+	var event api.Event
+	conn, err := s.agent.connect(ctx)
+	if err == nil {
+		s.guest, err = connectGuest(conn, s.relayDNS)
+	}
+	if err == nil {
+		event, err = s.guest.start(ctx, s.bootConfig())
+	}
 	s.timeline.addGuest(event)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

@@ -18,6 +18,7 @@ const (
 	milestoneCreate     = "create"
 	milestoneSupervisor = "supervisor"
 	milestoneVirtiofsd  = "virtiofsd started"
+	milestoneDisks      = "disks open"
 	milestoneQEMU       = "qemu started"
 	milestoneKernel     = "kernel"
 	milestoneExit       = "exit"

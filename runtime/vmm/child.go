@@ -21,8 +21,8 @@ type Child struct {
 	done chan struct{}
 }
 
-// StartChild runs argv with files as descriptors 3 and up, and closes them
-// here. What the child prints on stdout and stderr goes to log, and its last
+// StartChild runs argv with files as descriptors 3 and up, of which a nil one is
+// left out, and closes them here. What the child prints on stdout and stderr goes to log, and its last
 // lines are kept.
 func StartChild(name string, argv []string, files []*os.File, log io.Writer) (*Child, error) {
 	defer func() {

@@ -199,6 +199,9 @@ func FuzzConvert(f *testing.F) {
 			f.Add(string(file.Data), string(schema.FormOf(file.Name)))
 		}
 	}
+	f.Add("profile \"a\" { # c\n kernel {\n append = [\"$${a}${host.arch}\", <<E\nb\nE\n]\n }\n}\n", "HCL")
+	f.Add("profile: {a: {kernel: {append: [\"x\\n${host.arch}\", 'it''s'] # c\n}}}\n", "YAML")
+	f.Add(`{"locals": {"a": [1e3, -2, null, {"b c": "%{ if true }d%{ endif }"}]}}`, "JSON")
 	f.Fuzz(func(t *testing.T, src, form string) {
 		from := schema.Form(form)
 		if from != schema.HCL && from != schema.YAML && from != schema.JSON {

@@ -3,6 +3,7 @@ package convert
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -65,7 +66,7 @@ func commentsOf(tokens hclsyntax.Tokens) []comment {
 
 // unmarked is a line of a comment without the marks of HCL's three kinds.
 func unmarked(line string) string {
-	line = strings.TrimSpace(line)
+	line = strings.TrimSpace(printable(line))
 	for _, mark := range []string{"#", "//", "/*", "*/", "*"} {
 		if rest, ok := strings.CutPrefix(line, mark); ok {
 			line = rest
@@ -73,6 +74,16 @@ func unmarked(line string) string {
 		}
 	}
 	return strings.TrimSpace(strings.TrimSuffix(line, "*/"))
+}
+
+// printable leaves out what no comment of YAML may have.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
 }
 
 // body reads what stands in a block, in the order of the file.

@@ -26,7 +26,11 @@ func placeOf(blocks []schema.BlockDoc, settings bool) place {
 	}
 	if settings {
 		for _, name := range schema.Blocks() {
-			p[name] = schema.BlockDoc{Block: name}
+			doc := schema.BlockDoc{Block: name}
+			if schema.Labelled(name) {
+				doc.Label = "NAME"
+			}
+			p[name] = doc
 		}
 	}
 	return p

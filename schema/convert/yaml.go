@@ -101,7 +101,7 @@ func (c *comments) size() int {
 func yamlLines(text string) []string {
 	var lines []string
 	for line := range strings.SplitSeq(text, "\n") {
-		if line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "#")); line != "" {
+		if line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(printable(line)), "#")); line != "" {
 			lines = append(lines, line)
 		}
 	}

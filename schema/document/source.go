@@ -106,7 +106,8 @@ func CheckText(text []byte, name string) diag.Diagnostics {
 	if utf8.Valid(text) {
 		return nil
 	}
-	summary, detail := "Invalid character encoding", "This is not UTF-8 text. Save the document in UTF-8."
+	const summary = "Invalid character encoding"
+	var detail string
 	bad := 0
 	switch {
 	case bytes.HasPrefix(text, []byte{0xff, 0xfe}), bytes.HasPrefix(text, []byte{0xfe, 0xff}):

@@ -141,12 +141,18 @@ func tableBlock(block string) Object {
 			"anyOf":       []any{value(a), reference, Object{"type": "null"}},
 		}
 	}
-	return Object{"type": "object", "properties": properties, "additionalProperties": false}
+	one := Object{"type": "object", "properties": properties, "additionalProperties": false}
+	if !schema.Labelled(block) {
+		return one
+	}
+	return Object{"type": "object", "propertyNames": Object{"pattern": schema.LabelPattern}, "additionalProperties": one}
 }
 
 // value describes an attribute's value where it is no expression.
 func value(a *schema.Attribute) Object {
 	switch a.Type {
+	case schema.TypeBool:
+		return Object{"type": "boolean"}
 	case schema.TypeInt:
 		o := Object{"type": "integer"}
 		for _, r := range a.RuleList() {

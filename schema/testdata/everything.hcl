@@ -4,6 +4,7 @@ profile "base" {
     accel  = "tcg"
     cpus   = container.cpus
     memory = local.size
+    nested = true
   }
 }
 

@@ -52,6 +52,14 @@ profile "types" {
     accel  = true # ERROR: Wrong type of value | Write "auto", "kvm" or "tcg".
     cpus   = "2" # ERROR: Wrong type of value | Write a number without quotes, such as 2.
     memory = 512 # ERROR: Size without a unit | Write "512M" for mebibytes or "512G" for gibibytes, in quotes.
+    nested = "true" # ERROR: Wrong type of value | Write true or false, without quotes.
+  }
+  kvm {
+    pmu            = yes # ERROR(HCL): Unknown variable | Write true or false.
+    hint_dedicated = 1 # ERROR: Wrong type of value | Write true or false, without quotes.
+  }
+  network {
+    vhost = true # ERROR: Wrong type of value | Write "auto", "on" or "off".
   }
   kernel {
     distribution = 12 # ERROR: Wrong type of value | Write it in quotes.
@@ -162,7 +170,7 @@ policy "mistakes" {
     inline = "no" # ERROR: Wrong type of value | "inline" is true or false, without quotes.
     profiles = ["[a"] # ERROR: Invalid pattern | A * stands for any text, a ? for one character, [a-z] for one of several.
   }
-  label {} # ERROR(HCL): Duplicate block | The first label block is on line 159: put its attributes together.
+  label {} # ERROR(HCL): Duplicate block | The first label block is on line 167: put its attributes together.
   lable {} # ERROR: Unsupported block | Did you mean "label"?
   limit "machine.memory" {
     max    = container.memory # ERROR: Unknown variable | There is no variable "container" here.
@@ -194,4 +202,50 @@ variable "computed" {
 locals {
   size = hosts.memory # ERROR: Unknown variable | Did you mean "host"?
   block {} # ERROR(HCL): Unsupported block | A locals block has no blocks of its own.
+}
+
+profile "labelled" {
+  disk { # ERROR(HCL): Block without a name | each with a name of its own
+    size = "1G"
+  }
+  disk "Upper" {} # ERROR: Invalid name | small letters
+  disk "empty" {} # ERROR: Empty block | Its attributes are
+  disk "data" {
+    size = "1G"
+    fs   = "zfs" # ERROR: Value not allowed | "ext2", "ext3" or "ext4"
+    file = "/x" # ERROR: Unsupported attribute
+  }
+  disk "data" {} # ERROR(HCL): Duplicate block | A profile has each block once # ERROR(HCL): Empty block | sets nothing
+}
+
+disk "outside" {} # ERROR: Unsupported block | A disk block belongs into a profile: profile "name" { disk "data" { ... } }.
+
+profile "beside" {
+  target = "/x" # ERROR: Unsupported attribute | Write it in its block: disk "data" { target = ... }.
+  disk   = ["/x"] # ERROR: Unsupported attribute | disk is a block: write disk "data" { ... }.
+}
+
+profile "paths" {
+  disk "data" {
+    source = "disks/data" # ERROR: Value out of range | disk.data.source begins with "/"; "disks/data" does not.
+  }
+}
+
+patch "labelled" {
+  reason = "because"
+  when   = profile.disk.data.size == "1G" # ERROR: Unknown variable | Values of disk blocks are not among those
+  set {
+    kernel {
+      append = [profile.disk.size] # ERROR: Unknown variable | Values of disk blocks are not among those
+    }
+  }
+}
+
+policy "labelled" {
+  label {
+    deny = ["disk.data.size", "disk.*.size"] # ERROR: Unknown attribute | whatever their names are: "disk.size". # ERROR: Unknown attribute | whatever their names are: "disk.size".
+  }
+  limit "disk.data.size" { # ERROR: Not an attribute with a limit | whatever their names are: "disk.size".
+    max = "1G"
+  }
 }

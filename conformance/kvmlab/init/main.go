@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -83,7 +85,17 @@ func boot() error {
 	if err != nil {
 		return fmt.Errorf("start the runner: %w", err)
 	}
+	go showLife()
 	return reapUntil(runner)
+}
+
+// showLife tells the host again and again that the lab has not hung.
+func showLife() {
+	for ; ; time.Sleep(lab.AlivePeriod) {
+		if err := os.WriteFile(filepath.Join(lab.ResultsDir, lab.AliveFile), nil, 0o644); err != nil {
+			lastWords(err)
+		}
+	}
 }
 
 func openNull() int {

@@ -16,24 +16,32 @@ import (
 )
 
 // modulesDir holds the modules of the installed initramfs, which the lab's is
-// an addition to, and their order in the file "load".
+// an addition to, and moduleLists, their order.
 const modulesDir = "/modules"
+
+// moduleLists are those for the lab's devices. It has no vsock device: its
+// processes reach each other by the loopback as on most hosts.
+var moduleLists = []string{"load", "load.virtio-serial"}
 
 // modules are those beyond the installed initramfs: the overlay and the scratch
 // disk, KVM of the processor that QEMU emulates, what virtual machines are
 // connected by. What an engine needs beyond that, the kernel loads itself.
-var modules = []string{"overlay", "virtio_blk", "kvm_amd", "vhost_vsock", "vhost_net", "tun"}
+var modules = []string{"overlay", "virtio_blk", "kvm_amd", "vhost_vsock", "vsock_loopback", "vhost_net", "tun"}
 
 // devices are what the lab is for.
 var devices = []string{"/dev/kvm", "/dev/vhost-vsock", "/dev/vhost-net", "/dev/net/tun"}
 
 // loadFirstModules loads what the host's root is reached by.
 func loadFirstModules(lab.Config) error {
-	list, err := os.ReadFile(filepath.Join(modulesDir, "load"))
-	if err != nil {
-		return err
+	var names []string
+	for _, list := range moduleLists {
+		body, err := os.ReadFile(filepath.Join(modulesDir, list))
+		if err != nil {
+			return err
+		}
+		names = append(names, strings.Fields(string(body))...)
 	}
-	for _, name := range strings.Fields(string(list)) {
+	for _, name := range names {
 		fd, err := unix.Open(filepath.Join(modulesDir, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return err

@@ -18,19 +18,24 @@ import (
 
 // Where things are in the lab.
 const (
-	ConfigFile = "/lab.json"          // in the initramfs: a Config
-	ScratchDir = "/kvmlab/scratch"    // ext4: what must not lie on an overlay
-	ResultsDir = "/kvmlab/results"    // the host's folder for result files
-	ReportFile = "report.json"        // in ResultsDir: a Report
-	RootTag    = "root"               // virtiofs: the host's root
-	ResultsTag = "results"            // virtiofs: ResultsDir
-	PortName   = "runcvm.lab.0"       // virtio-serial: the output of the tests
-	ScratchDev = "/dev/vda"           // virtio-blk: ScratchDir
-	ImageFile  = "image.tar"          // in ScratchDir: a small image for an engine
-	ScratchVar = "RUNCVM_KVM_SCRATCH" // see package suite
+	ConfigFile = "/lab.json"           // in the initramfs: a Config
+	ScratchDir = "/kvmlab/scratch"     // ext4: what must not lie on an overlay
+	ResultsDir = "/kvmlab/results"     // the host's folder for result files
+	ReportFile = "report.json"         // in ResultsDir: a Report
+	AliveFile  = "alive"               // in ResultsDir: written each AlivePeriod
+	RootTag    = "root"                // virtiofs: the host's root
+	ResultsTag = "results"             // virtiofs: ResultsDir
+	PortName   = "runcvm.lab.0"        // virtio-serial: the output of the tests
+	ScratchDev = "/dev/vda"            // virtio-blk: ScratchDir
+	ImageFile  = "image.tar"           // in ScratchDir: a small image for an engine
+	ProbePath  = "usr/local/bin/probe" // in ScratchDir's rootfs: conformance/probe
+	ScratchVar = "RUNCVM_KVM_SCRATCH"  // see package suite
 	ResultsVar = "RUNCVM_KVM_RESULTS"
 	AccelVar   = "RUNCVM_KVM_ACCEL"
 )
+
+// AlivePeriod is how often the lab shows that it lives.
+const AlivePeriod = 5 * time.Second
 
 // Config tells the lab's PID 1 what to do.
 type Config struct {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +22,12 @@ type bundle struct {
 	dir  string
 	root string // --root of the runtime
 	id   string
+
+	// How the runtime is called, beyond the usual: options of its own, a command
+	// that runs it, and what else is to be set.
+	options []string
+	under   []string
+	adjust  func(*exec.Cmd)
 }
 
 // newBundle makes a bundle that runs a program without a terminal.
@@ -33,25 +40,34 @@ func newBundle(t *testing.T, args ...string) *bundle {
 		_ = b.runtime().Command(context.Background(), "--root", b.root, "delete", "--force", b.id).Run()
 	})
 	b.must("spec", "--bundle", b.dir)
-	path := filepath.Join(b.dir, "config.json")
-	body, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := map[string]any{}
-	if err := json.Unmarshal(body, &config); err != nil {
-		t.Fatal(err)
-	}
-	config["root"] = map[string]any{"path": filepath.Join(os.Getenv(lab.ScratchVar), "rootfs"), "readonly": false}
-	process := config["process"].(map[string]any)
-	process["terminal"], process["args"] = false, args
-	if body, err = json.Marshal(config); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, body, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	b.edit(func(config map[string]any) {
+		config["root"] = map[string]any{"path": filepath.Join(os.Getenv(lab.ScratchVar), "rootfs"), "readonly": false}
+		process := config["process"].(map[string]any)
+		process["terminal"], process["args"] = false, args
+	})
 	return b
+}
+
+// edit changes the bundle's config.json.
+func (b *bundle) edit(change func(config map[string]any)) {
+	b.t.Helper()
+	if err := harness.EditConfig(b.dir, change); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// profile is the host's default profile from here on.
+func (b *bundle) profile(blocks string) {
+	b.t.Helper()
+	dir := filepath.Join(b.root, "profiles")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	text := "profile \"default\" {\n" + blocks + "\n}\n"
+	if err := os.WriteFile(filepath.Join(dir, "default.hcl"), []byte(text), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+	b.options = append(b.options, "--profiles-dir="+dir)
 }
 
 func (b *bundle) runtime() harness.Runtime { return harness.Installed() }
@@ -60,7 +76,14 @@ func (b *bundle) command(args ...string) *exec.Cmd {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), commandLimit)
 	b.t.Cleanup(cancel)
-	return b.runtime().Command(ctx, append([]string{"--root", b.root}, args...)...)
+	cmd := b.runtime().Command(ctx, slices.Concat([]string{"--root", b.root}, b.options, args)...)
+	if len(b.under) > 0 {
+		cmd = exec.CommandContext(ctx, b.under[0], slices.Concat(b.under[1:], cmd.Args)...)
+	}
+	if b.adjust != nil {
+		b.adjust(cmd)
+	}
+	return cmd
 }
 
 // run runs a verb with this input.
@@ -93,6 +116,11 @@ func (b *bundle) detach() string {
 		b.t.Fatal(err)
 	}
 	defer out.Close()
+	b.t.Cleanup(func() {
+		if said, err := os.ReadFile(out.Name()); err == nil && b.t.Failed() {
+			b.t.Logf("the container said: %s", said)
+		}
+	})
 	cmd := b.command("run", "--detach", "--bundle", b.dir, b.id)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {

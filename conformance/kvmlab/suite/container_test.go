@@ -44,6 +44,11 @@ func TestExec(t *testing.T) {
 	b.detach()
 	equal(t, "status", b.status(), "running")
 
+	t.Run("transport", func(t *testing.T) {
+		equal(t, "transport", b.agent().Transport, "vsock")
+		equal(t, "device", b.device(), "vsock")
+		equal(t, "context id", b.agentRecord().ContextID, candidates(b.id)[0])
+	})
 	t.Run("hundred", func(t *testing.T) { testHundred(t, b) })
 	t.Run("stream", func(t *testing.T) { testStream(t, b) })
 	t.Run("kill", func(t *testing.T) {

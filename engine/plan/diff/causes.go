@@ -31,9 +31,11 @@ var rules = []rule{
 	{"machine.cpus", []string{"machine.cpus"}, Host, Restart, ofProgram},
 	{"machine.memory_mib", []string{"machine.memory"}, Host, Restart, ofProgram},
 	{"machine.overhead_mib", []string{"machine.accel"}, Host, Restart, ofProgram},
-	{"kernel.command_line", []string{"kernel.append", "machine.cpus", "machine.accel"}, Host, Restart, "the host's processor"},
-	{"kernel.version", []string{"kernel.distribution", "kernel.version"}, Host, Restart, "the installed kernels"},
-	{"kernel", []string{"kernel.distribution", "kernel.version"}, Host, Restart, "the installed kernels"},
+	{"kernel.command_line", []string{"kernel.append", "kernel.debug", "machine.cpus", "machine.accel"}, Host, Restart, "the host's processor"},
+	{"kernel.modules_reason", []string{"kernel.modules", "kernel.source"}, Host, None, "what the image has"},
+	{"kernel.modules", []string{"kernel.modules", "kernel.source"}, Host, Restart, "what the image has"},
+	{"kernel.reason", []string{"kernel"}, Host, None, theKernels},
+	{"kernel", []string{"kernel.source", "kernel.distribution", "kernel.version", "kernel.image", "kernel.initramfs", "kernel.modules_dir"}, Host, Restart, theKernels},
 
 	// Where the container's files are is another place for each container.
 	{"rootfs.host_path", nil, Container, None, "where the container's root is on the host"},
@@ -50,6 +52,8 @@ var rules = []rule{
 	{"guest.process.capabilities", nil, Container, Recreate, "--cap-add, --cap-drop or --privileged"},
 	{"guest.process.rlimits", nil, Container, Recreate, "--ulimit"},
 	{"guest.process", nil, Container, Recreate, ofContainer},
+	{"guest.mounts[" + diskMount, []string{"disk"}, Host, Restart, ofProgram},
+	{"guest.mounts[/lib/modules]", []string{"kernel.modules", "kernel.version"}, Host, Restart, theKernels},
 	{"guest.mounts", nil, Container, Recreate, "--volume, --mount or --tmpfs"},
 	{"guest.devices", nil, Container, Recreate, "--device or --privileged"},
 	{"guest.sysctl", []string{"network.mode"}, Container, Recreate, "--sysctl"},
@@ -58,8 +62,11 @@ var rules = []rule{
 	{"oci.mounts[/vm/rootfs].source", nil, Container, None, "where the container's root is on the host"},
 	{"oci.mounts[/vm/rootfs]", []string{"rootfs.read_only"}, Container, Recreate, "--read-only"},
 	{"oci.mounts[/run/runcvm].source", nil, Container, None, "where the container's state is on the host"},
-	{"oci.mounts[/kernel]", []string{"kernel.distribution", "kernel.version"}, Host, Restart, "the installed kernels"},
+	{"oci.mounts[/kernel]", []string{"kernel"}, Host, Restart, theKernels},
+	{"oci.mounts[/vm/volumes/modules]", []string{"kernel"}, Host, Restart, theKernels},
 	{"oci.mounts", []string{"guest.mounts"}, Container, Recreate, "--volume, --mount or --tmpfs"},
+	// Where a disk's file is follows from the volumes as well.
+	{"disks", []string{"disk", "oci.mounts"}, Host, Restart, ofProgram},
 	{"oci.devices", []string{"network.mode", "machine.accel"}, Host, Restart, ofProgram},
 	{"oci.device_rules", []string{"network.mode", "machine.accel"}, Host, Restart, ofProgram},
 	{"oci.sysctl", []string{"network.mode"}, Host, Restart, ofProgram},
@@ -76,7 +83,7 @@ var rules = []rule{
 	{"processes.qemu.argv[-accel]", []string{"machine.accel"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-cpu]", []string{"machine.accel"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-bios]", []string{"firmware"}, Host, Restart, ofProgram},
-	{"processes.qemu.argv[-append]", []string{"kernel.append", "kernel.command_line", "machine.cpus", "machine.accel"}, Host, Restart, ofProgram},
+	{"processes.qemu.argv[-append]", []string{"kernel.append", "kernel.debug", "kernel.command_line", "machine.cpus", "machine.accel"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-kernel]", []string{"kernel"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-initrd]", []string{"kernel"}, Host, Restart, ofProgram},
 	{"processes.virtiofsd.argv[program]", nil, Host, Restart, "the installed virtiofsd"},
@@ -86,6 +93,7 @@ var rules = []rule{
 
 const (
 	ofProgram   = "the installation, or the version of RunCVM"
+	theKernels  = "the installed kernels"
 	ofContainer = "the container's configuration"
 )
 
@@ -98,14 +106,14 @@ func ruleOf(path string) (int, rule) {
 	}
 	section, _, _ := strings.Cut(path, ".")
 	section, _, _ = strings.Cut(section, "[")
-	// The block "disk" makes the section "disks".
-	return len(rules), rule{section, []string{section, strings.TrimSuffix(section, "s")}, Host, Restart, ofProgram}
+	return len(rules), rule{section, []string{section}, Host, Restart, ofProgram}
 }
 
-// leads says whether path is prefix, or lies within it.
+// leads says whether path is prefix, or lies within it. A prefix that ends in a
+// colon stands for all elements whose names begin so.
 func leads(prefix, path string) bool {
 	rest, ok := strings.CutPrefix(path, prefix)
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[' || strings.HasSuffix(prefix, ":"))
 }
 
 // attribute gives each changed value of the plan its cause: changes of

@@ -98,6 +98,9 @@ func takeApart(path string, list []any) ([]part, bool) {
 	default:
 		parts = objects(list)
 	}
+	if path == "guest.mounts" {
+		nameDiskMounts(parts)
+	}
 	seen := map[string]int{}
 	for i := range parts {
 		name := parts[i].name
@@ -108,10 +111,26 @@ func takeApart(path string, list []any) ([]part, bool) {
 	return parts, len(parts) > 0
 }
 
+// nameDiskMounts names the mounts of disks by the disk, "disk:data": they come
+// from the profile, and those of volumes from the container. Others are named by
+// a path, which begins with a slash.
+func nameDiskMounts(parts []part) {
+	for i, p := range parts {
+		mount, _ := p.value.(map[string]any)
+		if source, _ := mount["source"].(string); strings.HasPrefix(source, diskMount) {
+			parts[i].name = source
+		}
+	}
+}
+
+// diskMount begins the source of a guest's mount of a disk, as the engine writes
+// it.
+const diskMount = "disk:"
+
 // objects names the elements of a list of objects by the field that tells them
 // apart, nil when one lacks it.
 func objects(list []any) []part {
-	for _, key := range []string{"destination", "path", "name", "id", "target"} {
+	for _, key := range []string{"destination", "name", "path", "id", "target"} {
 		parts := make([]part, 0, len(list))
 		for _, element := range list {
 			object, ok := element.(map[string]any)

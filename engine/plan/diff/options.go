@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 )
@@ -57,15 +58,21 @@ func (p *part) follow(word string) {
 func identity(name, value string) string {
 	switch name {
 	case "-device", "-object", "-netdev", "-blockdev", "-chardev":
-		var object struct{ ID string }
+		var object struct {
+			ID       string
+			NodeName string `json:"node-name"`
+		}
 		if json.Unmarshal([]byte(value), &object) == nil {
-			return object.ID
+			return cmp.Or(object.ID, object.NodeName)
 		}
 		for property := range strings.SplitSeq(value, ",") {
 			if id, ok := strings.CutPrefix(property, "id="); ok {
 				return id
 			}
 		}
+	case "-add-fd":
+		_, set, _ := strings.Cut(value, ",")
+		return set
 	case "-o": // the C virtiofsd's
 		setting, _, _ := strings.Cut(value, "=")
 		return setting

@@ -9,6 +9,7 @@ import (
 
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/engine/plan/diff"
+	"github.com/runcvm/runcvm/schema/units"
 )
 
 // human shows text.
@@ -51,12 +52,14 @@ func (s *sheet) glance(p *plan.Plan) {
 		row{"profiles", strings.Join(p.Profiles, ", ")},
 		row{"machine", fmt.Sprintf("%s, %d %s, %d MiB (+%d MiB overhead), %s", m.Type, m.CPUs, cpus, m.MemoryMiB, m.OverheadMiB, m.Accel)},
 		row{"firmware", p.Firmware.Type},
-		row{"kernel", p.Kernel.Distribution + " " + p.Kernel.Version},
+		row{"kernel", kernel(&p.Kernel)},
 		row{"root", fmt.Sprintf("%s of %s, cache %s%s", p.Rootfs.Type, diff.Text(p.Rootfs.HostPath), p.Rootfs.Cache, map[bool]string{true: ", read-only"}[p.Rootfs.ReadOnly])},
 		row{"volumes", volumes(p)},
+		row{"disks", disks(p)},
 		row{"network", p.Network.Mode},
 		row{"init", p.Init.Mode + because(p.Init.Reason)},
 		row{"cgroupfs", p.Cgroupfs.Mode + map[bool]string{true: ", read-only"}[p.Cgroupfs.ReadOnly] + because(p.Cgroupfs.Reason)},
+		row{"agent", "by " + p.Agent.Transport},
 		row{"entrypoint", fmt.Sprintf("%q", p.Guest.Process.Args)},
 		row{"digest", p.Digest},
 	)
@@ -71,15 +74,28 @@ func because(reason string) string {
 }
 
 // volumes lists where host files appear in the guest, without those of the
-// engine's own that every container has.
+// engine's own that every container has, and without the kernel's modules.
 func volumes(p *plan.Plan) string {
 	var targets []string
 	for _, m := range p.Guest.Mounts {
-		if m.Type == "volume" && !slices.Contains([]string{"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"}, m.Destination) {
+		if m.Type == "volume" && m.Source != plan.ModulesVolume && !slices.Contains([]string{"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"}, m.Destination) {
 			targets = append(targets, diff.Text(m.Destination))
 		}
 	}
 	return strings.Join(targets, ", ")
+}
+
+// disks lists the disks with their files and where the guest mounts them.
+func disks(p *plan.Plan) string {
+	var list []string
+	for _, d := range p.Disks {
+		size := ""
+		if d.SizeBytes > 0 {
+			size = fmt.Sprintf(", made with %s", units.Bytes(d.SizeBytes))
+		}
+		list = append(list, fmt.Sprintf("%s (%s on %s%s)", diff.Text(d.Target), d.FS, diff.Text(d.Source), size))
+	}
+	return strings.Join(list, ", ")
 }
 
 // values shows each attribute with its origin, and below it the values that
@@ -147,4 +163,13 @@ func (s *sheet) notes(notes []string) {
 		s.line("")
 		s.line("Note: %s", diff.Text(note))
 	}
+}
+
+// kernel says which kernel boots, and why.
+func kernel(k *plan.Kernel) string {
+	name := strings.TrimSpace(k.Distribution + " " + k.Version)
+	if k.Reason == "" {
+		return name
+	}
+	return name + ", " + strings.ToLower(k.Reason[:1]) + strings.TrimSuffix(k.Reason[1:], ".")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -67,7 +68,11 @@ func (t tree) mountFilesystem(m api.Mount, o options) error {
 	defer p.close()
 	fstype, data, flags := m.Type, o.data, o.flags&^(unix.MS_BIND|unix.MS_REC)
 	source := m.Source
-	if source == "" {
+	if serial, ok := strings.CutPrefix(source, api.DiskSource); ok {
+		if source, err = findDisk(serial); err != nil {
+			return err
+		}
+	} else if source == "" {
 		source = fstype
 	}
 	switch fstype {

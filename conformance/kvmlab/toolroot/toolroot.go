@@ -1,4 +1,7 @@
-package main
+// Package toolroot runs the programs of an installation's tool root on the host,
+// by the tool root's own loader and libraries, so that nothing else has to be
+// installed and paths are the host's.
+package toolroot
 
 import (
 	"context"
@@ -10,17 +13,16 @@ import (
 	"strconv"
 )
 
-// tools are the programs of an installation's tool root. They run on the host,
-// by the tool root's own loader and libraries, so that nothing else has to be
-// installed and paths are the host's.
-type tools struct {
+// Tools are the programs of a tool root.
+type Tools struct {
 	root          string
 	virtiofsdPath string // within root
 	virtiofsdKind string // c or rust
 }
 
-// openTools reads the manifest of a tool root.
-func openTools(root string) (*tools, error) {
+// Open reads the manifest of the tool root of an installation.
+func Open(prefix string) (*Tools, error) {
+	root := filepath.Join(prefix, "root")
 	path := filepath.Join(root, "etc/runcvm/tools.json")
 	body, err := os.ReadFile(path)
 	if err != nil {
@@ -33,13 +35,13 @@ func openTools(root string) (*tools, error) {
 	if err := json.Unmarshal(body, &manifest); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &tools{root: root, virtiofsdPath: manifest.Path, virtiofsdKind: manifest.Kind}, nil
+	return &Tools{root: root, virtiofsdPath: manifest.Path, virtiofsdKind: manifest.Kind}, nil
 }
 
 const libraries = "usr/lib/x86_64-linux-gnu"
 
-// command prepares a program of the tool root.
-func (t *tools) command(ctx context.Context, program string, args ...string) *exec.Cmd {
+// Command prepares a program of the tool root.
+func (t *Tools) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	dir := filepath.Join(t.root, libraries)
 	loader := filepath.Join(dir, "ld-linux-x86-64.so.2")
 	cmd := exec.CommandContext(ctx, loader, append([]string{"--library-path", dir, filepath.Join(t.root, program)}, args...)...)
@@ -47,19 +49,19 @@ func (t *tools) command(ctx context.Context, program string, args ...string) *ex
 	return cmd
 }
 
-// firmware lists the folders that QEMU finds its firmware in.
-func (t *tools) firmware() []string {
+// Firmware lists the folders that QEMU finds its firmware in.
+func (t *Tools) Firmware() []string {
 	return []string{
 		filepath.Join(t.root, "usr/share/seabios"), filepath.Join(t.root, "usr/share/qemu"),
 		filepath.Join(t.root, "usr/lib/ipxe/qemu"),
 	}
 }
 
-// virtiofsd serves a folder of the host on the listening descriptor fd.
-func (t *tools) virtiofsd(ctx context.Context, fd int, dir, cache string) *exec.Cmd {
+// Virtiofsd serves a folder of the host on the listening descriptor fd.
+func (t *Tools) Virtiofsd(ctx context.Context, fd int, dir, cache string) *exec.Cmd {
 	socket := "--fd=" + strconv.Itoa(fd)
 	if t.virtiofsdKind == "rust" {
-		return t.command(ctx, t.virtiofsdPath, socket, "--shared-dir="+dir, "--sandbox=chroot", "--cache="+cache)
+		return t.Command(ctx, t.virtiofsdPath, socket, "--shared-dir="+dir, "--sandbox=chroot", "--cache="+cache)
 	}
-	return t.command(ctx, t.virtiofsdPath, socket, "-f", "-o", "source="+dir, "-o", "sandbox=chroot", "-o", "cache="+cache)
+	return t.Command(ctx, t.virtiofsdPath, socket, "-f", "-o", "source="+dir, "-o", "sandbox=chroot", "-o", "cache="+cache)
 }

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// channels tells how many pairs of queues an interface has and uses, as
+// "ethtool -l" does.
+func channels(w io.Writer, name string) error {
+	// struct ethtool_channels of include/uapi/linux/ethtool.h.
+	const ethtoolGetChannels = 0x3c
+	var c struct {
+		cmd, maxRX, maxTX, maxOther, maxCombined, rx, tx, other, combined uint32
+	}
+	c.cmd = ethtoolGetChannels
+	// struct ifreq: the name and, of its union, a pointer.
+	var request struct {
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		_    [16]byte
+	}
+	if copy(request.name[:unix.IFNAMSIZ-1], name) != len(name) {
+		return fmt.Errorf("the name %q is too long for an interface", name)
+	}
+	request.data = unsafe.Pointer(&c)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
+	if errno != 0 {
+		return fmt.Errorf("ETHTOOL_GCHANNELS of %s: %w", name, errno)
+	}
+	_, err = fmt.Fprintf(w, "%d of %d\n", c.combined, c.maxCombined)
+	return err
+}
+
+// sink takes what connections bring and answers each with the number of bytes.
+func sink(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer conn.Close()
+			// Plain reads: splice(2) would flatter.
+			n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{conn}, make([]byte, 1<<20))
+			if err == nil {
+				_, _ = fmt.Fprint(conn, n)
+			}
+		}()
+	}
+}
+
+// pour sends size bytes to a sink and tells how long it took until all had
+// arrived, in nanoseconds.
+func pour(w io.Writer, address string, size int64) error {
+	conn, err := dial(address, 30*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	chunk := make([]byte, 1<<20)
+	start := time.Now()
+	for left := size; left > 0; {
+		n, err := conn.Write(chunk[:min(left, int64(len(chunk)))])
+		if err != nil {
+			return err
+		}
+		left -= int64(n)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(conn)
+	took := time.Since(start)
+	if err != nil {
+		return err
+	}
+	if got := strings.TrimSpace(string(answer)); got != fmt.Sprint(size) {
+		return fmt.Errorf("sent %d bytes, %q have arrived", size, got)
+	}
+	_, err = fmt.Fprintln(w, took.Nanoseconds())
+	return err
+}
+
+// rtt sends single bytes to an echo server, one after another, and tells the
+// median of the times until each was back, in nanoseconds.
+func rtt(w io.Writer, address string, count int) error {
+	if count < 1 {
+		return errors.New("at least one round trip makes a median")
+	}
+	conn, err := dial(address, 30*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	one := []byte{0}
+	took := make([]time.Duration, count)
+	for i := range took {
+		start := time.Now()
+		if _, err := conn.Write(one); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(conn, one); err != nil {
+			return err
+		}
+		took[i] = time.Since(start)
+	}
+	slices.Sort(took)
+	_, err = fmt.Fprintln(w, took[count/2].Nanoseconds())
+	return err
+}

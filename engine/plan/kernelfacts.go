@@ -1,0 +1,48 @@
+package plan
+
+// ModulesVolume is the name, below VolumesMount, of the kernel's modules.
+const ModulesVolume = "modules"
+
+// OSRelease is what os-release(5) of an image has.
+type OSRelease struct {
+	ID     string   `json:"id,omitempty"`
+	IDLike []string `json:"id_like,omitempty"`
+}
+
+// ImageKernel is a kernel that an image brings.
+type ImageKernel struct {
+	Distribution string `json:"distribution"` // the catalogue's entry that says where it lies
+	Version      string `json:"version"`      // uname -r
+	Image        string `json:"image"`        // path in the image
+	Modules      string `json:"modules"`      // folder in the image
+	Vsock        bool   `json:"vsock"`        // its initramfs drives a vsock device
+	// Digest is "sha256-" and the hex SHA-256 of all that its folder is made of.
+	Digest string `json:"digest"`
+}
+
+// UnusableKernel is a file that looks like a kernel and cannot boot.
+type UnusableKernel struct {
+	Path   string `json:"path"` // in the image
+	Reason string `json:"reason"`
+}
+
+// KernelPlaces is where the images of a distribution have their kernel.
+type KernelPlaces struct {
+	Distribution string
+	Images       []string // absolute patterns; the first that matches wins
+	Modules      []string // absolute folders, which have a folder for each release
+	Formats      []string // how the names of modules end: ".ko.xz"
+}
+
+// KernelFiles are files of the host that a profile names as the kernel.
+type KernelFiles struct {
+	Image     string `json:"image"`
+	Initramfs string `json:"initramfs,omitempty"`
+	Modules   string `json:"modules,omitempty"` // a folder with modules.dep
+	Version   string `json:"version,omitempty"` // uname -r, read from the image
+	Vsock     bool   `json:"vsock,omitempty"`   // the initramfs drives a vsock device
+	// Digest is that of ImageKernel.
+	Digest string `json:"digest,omitempty"`
+	// Problem is a sentence that says why they cannot boot; empty when they can.
+	Problem string `json:"problem,omitempty"`
+}
