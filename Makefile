@@ -45,11 +45,11 @@ rootfs: ## a Debian root file system for the demo and the tests, cached
 	@scripts/packages $(DEMO_PACKAGES)
 	@scripts/rootfs $(CACHE)/rootfs
 
+inits: rootfs ## what makes images with an init of that root, for the tests, cached
+	@scripts/inits $(CACHE)/rootfs
+
 generic-kernel: ## the package of Debian's generic kernel for the tests, cached
 	@scripts/generic-kernel $(RUNCVM_GENERIC_KERNEL)
-
-inits: rootfs ## the Debian packages that make images with an init, for the tests, cached
-	@scripts/init-packages $(CACHE)/rootfs
 
 demo: rootfs install ## boot Debian as a VM, without a container engine
 	@scripts/demo $(PREFIX) $(CACHE)/rootfs/bookworm
@@ -60,7 +60,7 @@ check: ## unit and golden tests alone: no root, no engine
 fuzz: ## each fuzz test for FUZZTIME
 	@scripts/fuzz $(FUZZTIME)
 
-test: setup rootfs generic-kernel inits install ## everything that this machine can test, on a Docker engine of its own
+test: setup rootfs inits generic-kernel install ## everything that this machine can test, on a Docker engine of its own
 	@echo "==> Testing; the conformance suite boots machines for some minutes before it prints a line"
 	RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -p 1 -timeout 60m ./...
 	@scripts/fuzz $(FUZZTIME)

@@ -23,9 +23,9 @@ const (
 	QEMU    Capability = "qemu"    // a QEMU in the tool root of the installation
 	Install Capability = "install" // an installation below Prefix
 	Rootfs  Capability = "rootfs"  // the tar archive of Debian's root
+	Inits   Capability = "inits"   // what makes images with an init of that root
 	// GenericKernel is the Debian package of the kernel for all machines.
 	GenericKernel Capability = "generic-kernel"
-	Inits         Capability = "inits" // the packages of images with an init
 )
 
 // RequireVariable names the capabilities that must not be missing, separated
@@ -43,15 +43,15 @@ func RootfsArchive() string {
 	return variable("RUNCVM_ROOTFS", "/var/cache/runcvm/rootfs/bookworm.tar")
 }
 
+// InitArchive is a tar archive of what Debian's packages of an init add to the
+// root file system of RootfsArchive.
+func InitArchive(init string) string {
+	return filepath.Join(filepath.Dir(RootfsArchive()), "inits", init+".tar")
+}
+
 // GenericKernelPackage is Debian's package of its generic kernel.
 func GenericKernelPackage() string {
 	return variable("RUNCVM_GENERIC_KERNEL", "/var/cache/runcvm/kernels/generic.deb")
-}
-
-// InitPackages is the folder of the Debian packages that make an image with the
-// init of RootfsArchive.
-func InitPackages(init string) string {
-	return filepath.Join(filepath.Dir(RootfsArchive()), "inits", init)
 }
 
 func variable(name, fallback string) string {
@@ -94,10 +94,10 @@ func Has(c Capability) error {
 		return hasFile(Binary(), "make install")
 	case Rootfs:
 		return hasFile(RootfsArchive(), "make rootfs")
+	case Inits:
+		return hasFile(InitArchive("systemd"), "make inits")
 	case GenericKernel:
 		return hasFile(GenericKernelPackage(), "make generic-kernel")
-	case Inits:
-		return hasFile(InitPackages(""), "make inits")
 	}
 	return fmt.Errorf("unknown capability %q", c)
 }

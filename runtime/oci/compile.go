@@ -77,10 +77,10 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if !filepath.IsAbs(root) {
 		root = filepath.Join(bundle, root)
 	}
-	if err := r.describeImage(root, &metadata); err != nil {
+	if metadata.Program, err = programOf(bundle, spec); err != nil {
 		return plan.Facts{}, err
 	}
-	if metadata.Program, err = programOf(bundle, spec); err != nil {
+	if err := r.describeImage(root, &metadata); err != nil {
 		return plan.Facts{}, err
 	}
 	return facts.Gather(facts.Options{

@@ -47,12 +47,13 @@ type Supervisor struct {
 	console  *vmm.Tail
 	// consoleDone is closed when QEMU has closed the console.
 	consoleDone chan struct{}
-	agent       agentLink
-	guest       *guest     // valid once the agent is connected
-	share       *os.File   // QEMU's connection to virtiofsd, until QEMU has it
-	disks       []*os.File // until QEMU has them
-	network     network
-	dns         vmnet.DNSRelay
+
+	agent   agentLink
+	guest   *guest     // valid once the agent is connected
+	share   *os.File   // QEMU's connection to virtiofsd, until QEMU has it
+	disks   []*os.File // until QEMU has them
+	network network
+	dns     vmnet.DNSRelay
 
 	// fail ends the run: the VM cannot go on, and the cause says why.
 	fail     context.CancelCauseFunc

@@ -57,9 +57,9 @@ func (s *sheet) glance(p *plan.Plan) {
 		row{"volumes", volumes(p)},
 		row{"disks", disks(p)},
 		row{"network", p.Network.Mode},
-		row{"agent", "by " + p.Agent.Transport},
 		row{"init", p.Init.Mode + because(p.Init.Reason)},
 		row{"cgroupfs", p.Cgroupfs.Mode + map[bool]string{true: ", read-only"}[p.Cgroupfs.ReadOnly] + because(p.Cgroupfs.Reason)},
+		row{"agent", "by " + p.Agent.Transport},
 		row{"entrypoint", fmt.Sprintf("%q", p.Guest.Process.Args)},
 		row{"digest", p.Digest},
 	)
