@@ -23,7 +23,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build install uninstall rootfs generic-kernel demo check fuzz test test-kvm bench bench-kvm soak docs lint clean
+.PHONY: help setup build install uninstall rootfs inits generic-kernel demo check fuzz test test-kvm bench bench-kvm soak docs lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ rootfs: ## a Debian root file system for the demo and the tests, cached
 	@scripts/packages $(DEMO_PACKAGES)
 	@scripts/rootfs $(CACHE)/rootfs
 
+inits: rootfs ## what makes images with an init of that root, for the tests, cached
+	@scripts/inits $(CACHE)/rootfs
+
 generic-kernel: ## the package of Debian's generic kernel for the tests, cached
 	@scripts/generic-kernel $(RUNCVM_GENERIC_KERNEL)
 
@@ -57,7 +60,7 @@ check: ## unit and golden tests alone: no root, no engine
 fuzz: ## each fuzz test for FUZZTIME
 	@scripts/fuzz $(FUZZTIME)
 
-test: setup rootfs generic-kernel install ## everything that this machine can test, on a Docker engine of its own
+test: setup rootfs inits generic-kernel install ## everything that this machine can test, on a Docker engine of its own
 	@echo "==> Testing; the conformance suite boots machines for some minutes before it prints a line"
 	RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -p 1 -timeout 60m ./...
 	@scripts/fuzz $(FUZZTIME)

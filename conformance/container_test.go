@@ -182,10 +182,15 @@ func (c *container) wait() string {
 // eventually polls a condition until it holds. what is for the failure.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	within(t, time.Minute, what, holds)
+}
+
+func within(t *testing.T, limit time.Duration, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("after a minute still not: %s", what)
+			t.Fatalf("after %s still not: %s", limit, what)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

@@ -31,10 +31,12 @@ func Compile(profile *schema.Profile, spec *specs.Spec, facts *plan.Facts) (*pla
 	}
 	c.checkInputs()
 	c.compileMachine()
+	c.compileInit()
 	c.compileKernel()
 	c.compileFirmware()
 	c.compileRootfs()
 	c.compileNetwork()
+	c.compileCgroupfs()
 	c.compileAgent()
 	c.compileMounts()
 	c.compileDisks()

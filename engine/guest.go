@@ -57,9 +57,14 @@ func (c *compiler) compileGuest() {
 	g.Domainname = c.spec.Domainname
 	if c.spec.Process != nil {
 		g.Process = guestProcess(c.spec.Process)
+		g.Process.Env = c.initEnvironment(g.Process.Env)
 	}
-	g.MaskedPaths = slices.Clone(c.linux().MaskedPaths)
-	g.ReadonlyPaths = slices.Clone(c.linux().ReadonlyPaths)
+	if c.plan.Init.Mode == plan.InitExec {
+		g.Process.Capabilities = nil // the kernel's own: all
+	} else {
+		g.MaskedPaths = slices.Clone(c.linux().MaskedPaths)
+		g.ReadonlyPaths = slices.Clone(c.linux().ReadonlyPaths)
+	}
 	c.compileSysctl()
 }
 

@@ -62,6 +62,7 @@ func (c *compiler) kernelArguments() []string {
 	if d, ok := catalogue.Find(c.plan.Kernel.Distribution); ok {
 		args = append(args, d.Arguments...)
 	}
+	args = append(args, c.initArguments()...)
 	return append(args, schema.KernelAppend.Of(c.profile)...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -42,13 +43,23 @@ func (c *compiler) compileMounts() {
 	for _, m := range c.spec.Mounts {
 		destination := path.Clean("/" + m.Destination)
 		if isKernelType(m) {
+			if destination == cgroupDir {
+				// The guest's own is cgroupfs.mode's.
+				container = append(container, m)
+				continue
+			}
 			if len(m.UIDMappings) > 0 || len(m.GIDMappings) > 0 {
 				c.warn("Owners not mapped", "The mount at %s is made by the guest's kernel, without the mapping of owners that config.json asks for.", destination)
 			}
-			guest = append(guest, guestKernelMount(m, destination))
+			guest = append(guest, c.guestKernelMount(m, destination))
 			if slices.Contains(systemPaths, destination) {
 				container = append(container, m)
 			}
+			continue
+		}
+		if destination == cgroupDir && strings.HasPrefix(path.Clean(m.Source)+"/", cgroupDir+"/") {
+			// As images of systemd for containers are often run.
+			c.warn("Control groups of the host not shared", "The mount of the host's %s at %s is left out: the guest's kernel has control groups of its own, which cgroupfs.mode mounts.", m.Source, destination)
 			continue
 		}
 		name := strconv.Itoa(len(shared))
@@ -81,10 +92,21 @@ func isKernelType(m specs.Mount) bool {
 	return slices.Contains(kernelTypes, m.Type) && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind")
 }
 
-func guestKernelMount(m specs.Mount, destination string) plan.GuestMount {
+func (c *compiler) guestKernelMount(m specs.Mount, destination string) plan.GuestMount {
 	g := plan.GuestMount{Type: m.Type, Source: m.Source, Destination: destination, Options: slices.Clone(m.Options)}
 	if g.Type == "cgroup" {
 		g.Type, g.Source = "cgroup2", "cgroup2"
+	}
+	if c.plan.Init.Mode != plan.InitExec {
+		return g
+	}
+	switch destination {
+	case "/dev":
+		if m.Type == "tmpfs" { // with the machine's own devices
+			g.Type, g.Source, g.Options = "devtmpfs", "devtmpfs", []string{"nosuid", "strictatime"}
+		}
+	case "/proc", "/sys":
+		g.Options = slices.DeleteFunc(g.Options, func(o string) bool { return o == "ro" })
 	}
 	return g
 }

@@ -140,6 +140,20 @@ var (
 		Block: "network", Name: "queues", Rules: "min=0,max=64",
 		Doc: `Pairs of queues of each interface, which that many vCPUs can use at the same time. 0 is one for each vCPU, 8 at most.`,
 	})
+	InitMode = attr[string](Attribute{
+		Block: "init", Name: "mode", Rules: "oneof=auto supervise exec",
+		Aliases: []string{"RUNCVM_INIT"},
+		Doc:     `Who is the machine's PID 1. "supervise" is runcvm-guest, with the entrypoint as PID 1 of a namespace; the container ends with it. "exec" is the entrypoint itself, with the whole machine at its command; the container ends when it powers the machine off. "auto" is "exec" for an entrypoint that is an init (systemd, openrc-init, busybox init, sysvinit), else "supervise".`,
+	})
+	InitSystem = attr[string](Attribute{
+		Block: "init", Name: "system", Rules: "oneof=auto systemd openrc busybox sysvinit none",
+		Doc: `What kind of init the entrypoint is or ends in, which decides how it is asked to power off and what it is told on the kernel's command line. "auto" looks at the entrypoint's program.`,
+	})
+	CgroupfsMode = attr[string](Attribute{
+		Block: "cgroupfs", Name: "mode", Rules: "oneof=auto none systemd 1 cgroup1 2 cgroup2 hybrid mixed",
+		Variable: "RUNCVM_CGROUPFS",
+		Doc:      `What the guest mounts at /sys/fs/cgroup. "1" (or "cgroup1") is a hierarchy for each controller; "2" (or "cgroup2") the unified one; "hybrid" (or "mixed") both, the unified one at /sys/fs/cgroup/unified; "none" (or "systemd") nothing. "auto" is "none" for an entrypoint that is systemd, else "hybrid", as far as the kernel has it.`,
+	})
 	AgentTransport = attr[string](Attribute{
 		Block: "agent", Name: "transport", Rules: "oneof=auto vsock virtio-serial",
 		Doc: `What carries the streams between the machine and the host. "vsock" goes through the host's kernel (vhost-vsock), past QEMU, and fails where /dev/vhost-vsock is not usable; "virtio-serial" goes through QEMU and needs nothing of the host; "auto" is "vsock" where that is usable, and the plan has the reason.`,

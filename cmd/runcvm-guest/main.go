@@ -1,5 +1,6 @@
 // Command runcvm-guest is the first process of the VM, and, with the argument
-// "child", the beginning of each process of the container.
+// "child", the beginning of each process of the container; with "beside", the
+// agent of a VM whose first process is the image's own init.
 package main
 
 import (
@@ -10,9 +11,16 @@ import (
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == agent.ChildArg {
-		agent.Stage()
-		return
+	arg := ""
+	if len(os.Args) > 1 {
+		arg = os.Args[1]
 	}
-	initd.Main()
+	switch arg {
+	case agent.ChildArg:
+		agent.Stage()
+	case initd.BesideArg:
+		initd.Beside()
+	default:
+		initd.Main()
+	}
 }

@@ -23,6 +23,7 @@ const (
 	QEMU    Capability = "qemu"    // a QEMU in the tool root of the installation
 	Install Capability = "install" // an installation below Prefix
 	Rootfs  Capability = "rootfs"  // the tar archive of Debian's root
+	Inits   Capability = "inits"   // what makes images with an init of that root
 	// GenericKernel is the Debian package of the kernel for all machines.
 	GenericKernel Capability = "generic-kernel"
 )
@@ -40,6 +41,12 @@ func Binary() string { return filepath.Join(Prefix(), "bin", "runcvm") }
 // RootfsArchive is a tar archive of a minimal Debian root file system.
 func RootfsArchive() string {
 	return variable("RUNCVM_ROOTFS", "/var/cache/runcvm/rootfs/bookworm.tar")
+}
+
+// InitArchive is a tar archive of what Debian's packages of an init add to the
+// root file system of RootfsArchive.
+func InitArchive(init string) string {
+	return filepath.Join(filepath.Dir(RootfsArchive()), "inits", init+".tar")
 }
 
 // GenericKernelPackage is Debian's package of its generic kernel.
@@ -87,6 +94,8 @@ func Has(c Capability) error {
 		return hasFile(Binary(), "make install")
 	case Rootfs:
 		return hasFile(RootfsArchive(), "make rootfs")
+	case Inits:
+		return hasFile(InitArchive("systemd"), "make inits")
 	case GenericKernel:
 		return hasFile(GenericKernelPackage(), "make generic-kernel")
 	}

@@ -70,6 +70,9 @@ type Tools struct {
 
 // Image is the container's image.
 type Image struct {
+	// Program is where the entrypoint's program lies in the container, links
+	// followed; empty when the host cannot tell.
+	Program string `json:"program,omitempty"`
 	// Labels are those of the image and those given to docker run: which of them
 	// are the image's is not recorded anywhere.
 	Labels map[string]string `json:"labels,omitempty"`

@@ -26,6 +26,8 @@ type Plan struct {
 	Rootfs   Rootfs   `json:"rootfs"`
 	Disks    []Disk   `json:"disks,omitempty"` // in the order of their names
 	Network  Network  `json:"network"`
+	Init     Init     `json:"init"`
+	Cgroupfs Cgroupfs `json:"cgroupfs"`
 	Agent    Agent    `json:"agent"`
 	Guest    Guest    `json:"guest"`
 
@@ -159,6 +161,36 @@ type Network struct {
 	VHost bool `json:"vhost"`
 	// VHostReason says why, in a sentence, when VHost was chosen by "auto".
 	VHostReason string `json:"vhost_reason,omitempty"`
+}
+
+// Init is the machine's PID 1.
+type Init struct {
+	// Mode is InitSupervise, runcvm-guest with the entrypoint in a PID namespace,
+	// or InitExec, the entrypoint itself.
+	Mode string `json:"mode"`
+	// Reason says why, in a sentence, when Mode was chosen by "auto".
+	Reason string `json:"reason,omitempty"`
+	// System is the kind of init that the entrypoint is ("systemd", "busybox",
+	// "openrc", "sysvinit", "s6"); empty when it is none that is known.
+	System string `json:"system,omitempty"`
+	// Signals are Linux signal numbers that an InitExec entrypoint takes for
+	// something else than the end, each with what is sent in its place.
+	Signals map[int]int `json:"signals,omitempty"`
+}
+
+// Modes of Init.
+const (
+	InitSupervise = "supervise"
+	InitExec      = "exec"
+)
+
+// Cgroupfs is what the guest mounts at /sys/fs/cgroup.
+type Cgroupfs struct {
+	Mode string `json:"mode"` // "none", "1", "2" or "hybrid"
+	// Reason says why, in a sentence, when Mode was chosen by "auto". What the
+	// guest's kernel lacks is then left out.
+	Reason   string `json:"reason,omitempty"`
+	ReadOnly bool   `json:"read_only,omitempty"`
 }
 
 // Agent is about runcvm-guest.

@@ -34,6 +34,10 @@ type Config struct {
 	// root put together. They are made.
 	ShareDir string
 	RootDir  string
+	// Orders, when not 0, is a descriptor to the VM's PID 1, which obeys them as
+	// a stage (StagePID1) and becomes the entrypoint. The agent then is another
+	// process of the VM, with a mount namespace of its own.
+	Orders int
 }
 
 // Agent runs processes. Its methods may be called concurrently.
@@ -44,19 +48,25 @@ type Agent struct {
 	first   firstProcess
 }
 
-// New returns an agent that has started the container's first process as a
-// stage, waiting for orders.
+// New returns an agent whose first process is a stage, waiting for orders.
 func New(config Config) (*Agent, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
 	a := &Agent{config: config, null: null}
-	if err := a.startFirst(); err != nil {
+	start := a.startFirst
+	if config.Orders != 0 {
+		start = a.adoptPID1
+	}
+	if err := start(); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
+
+// beside says that the entrypoint is the VM's PID 1.
+func (a *Agent) beside() bool { return a.config.Orders != 0 }
 
 func (a *Agent) spawn(f func()) {
 	if a.config.Spawn != nil {
@@ -93,7 +103,7 @@ func (a *Agent) ServeProcess(stream Stream) {
 	p.stdio.run()
 	status := <-p.exited
 	event := exited(status)
-	event.Output = p.stdio.finish(request.Init)
+	event.Output = p.stdio.finish(request.Init && !a.beside())
 	_ = api.Write(stream, api.ProcessEvent{Exited: event})
 }
 
@@ -106,9 +116,9 @@ func (a *Agent) serveControls(stream Stream, p *process) {
 	a.spawn(func() {
 		for sig := range signals { // in order, though one may have to wait
 			if p.init {
-				awaitHandler(p.pid, p.start, sig)
+				awaitHandler(p.pid, p.start.Add(p.patience), sig)
 			}
-			_ = a.config.Reaper.signal(p.pid, sig)
+			_ = p.signal(sig)
 		}
 	})
 	for {
@@ -119,7 +129,7 @@ func (a *Agent) serveControls(stream Stream, p *process) {
 		switch sig := unix.Signal(c.Signal); sig {
 		case 0:
 		case unix.SIGKILL: // waits for nothing
-			_ = a.config.Reaper.signal(p.pid, sig)
+			_ = p.signal(sig)
 		default:
 			signals <- sig
 		}
@@ -131,6 +141,9 @@ func (a *Agent) serveControls(stream Stream, p *process) {
 
 // Shutdown kills every process of the container and waits until they are gone.
 func (a *Agent) Shutdown(timeout time.Duration) error {
+	if a.beside() {
+		return a.killAll(timeout)
+	}
 	return a.first.kill(a.config.Reaper, timeout)
 }
 
@@ -172,6 +185,7 @@ type firstProcess struct {
 	pid       int
 	channel   channel
 	exited    <-chan unix.WaitStatus
+	killed    chan unix.WaitStatus // exited's other end, of the VM's PID 1
 	requested bool
 
 	started chan struct{} // closed when the program runs, or will not

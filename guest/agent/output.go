@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"io"
 	"os"
 	"time"
@@ -13,6 +14,9 @@ type output struct {
 	from     *os.File // the pipe's other end, or the terminal's master
 	to       Stream   // nil for a terminal that nobody sees
 	terminal bool
+	// other is the side that programs open of a console, which outlives each of
+	// them; else nil.
+	other *consoleSide
 
 	// written is how many bytes are in the stream; it may be read once settled
 	// is closed, which is when all that the ended process wrote is among them.
@@ -50,6 +54,8 @@ func (o *output) copy() {
 				return
 			}
 			o.settle()
+		case o.other != nil && errors.Is(err, unix.EIO) && o.other.reopen():
+			// A program, such as a getty, has hung the console up.
 		default:
 			return
 		}
@@ -79,6 +85,7 @@ func (o *output) settle() {
 // its input.
 func (o *output) end() {
 	o.settle()
+	o.other.close()
 	if !o.terminal {
 		_ = o.from.Close()
 	}

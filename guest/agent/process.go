@@ -16,8 +16,11 @@ type process struct {
 	pid    int // in the guest's own namespace
 	exited <-chan unix.WaitStatus
 	stdio  *stdio
-	start  time.Time
-	init   bool
+	signal func(unix.Signal) error
+
+	init     bool
+	start    time.Time
+	patience time.Duration // see awaitHandler
 }
 
 // start starts a process. On error nothing of it is left, its streams
@@ -31,7 +34,7 @@ func (a *Agent) start(request *api.Process) (*process, error) {
 		closeAll(open)
 		return nil, errors.New("process args cannot be empty")
 	}
-	std, err := a.openPipes(open, request.Spec.Terminal)
+	std, err := a.openStdio(open, request)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +64,12 @@ func (a *Agent) runFirst(request *api.Process, s *stdio) (*process, error) {
 		_ = a.config.Reaper.signal(f.pid, unix.SIGKILL)
 		return nil, err
 	}
-	return &process{pid: f.pid, exited: f.exited, stdio: s, start: time.Now(), init: true}, nil
+	p := &process{pid: f.pid, exited: f.exited, stdio: s, init: true, start: time.Now(), patience: patience}
+	p.signal = func(sig unix.Signal) error { return a.config.Reaper.signal(p.pid, sig) }
+	if a.beside() {
+		p.patience, p.signal = initPatience, a.signalPID1
+	}
+	return p, nil
 }
 
 // runOther starts a process beside the entrypoint.
@@ -77,14 +85,19 @@ func (a *Agent) runOther(request *api.Process, s *stdio) (*process, error) {
 		_ = a.config.Reaper.signal(pid, unix.SIGKILL)
 		return nil, err
 	}
-	return &process{pid: pid, exited: exited, stdio: s}, nil
+	p := &process{pid: pid, exited: exited, stdio: s}
+	p.signal = func(sig unix.Signal) error { return a.config.Reaper.signal(pid, sig) }
+	return p, nil
 }
 
 // run tells a stage to become the program, and waits until it has. It closes
 // the channel.
 func (a *Agent) run(ch channel, request *api.Process, s *stdio, fds ...int) error {
 	defer ch.close()
-	o := order{Run: &runOrder{Init: request.Init, Stdio: s.fds, PlainNewlines: request.PlainNewlines, Spec: request.Spec}}
+	o := order{Run: &runOrder{
+		Init: request.Init, PID1: request.Init && a.beside(), Stdio: s.fds,
+		PlainNewlines: request.PlainNewlines, Spec: request.Spec,
+	}}
 	for _, f := range s.child {
 		fds = append(fds, int(f.Fd()))
 	}

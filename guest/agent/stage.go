@@ -23,14 +23,26 @@ type stage struct {
 // Stage is the main function of a stage. It returns only when there is nothing
 // to run; its agent knows why.
 func Stage() {
+	serveOrders(stageFD)
+}
+
+// StagePID1 is Stage for the VM's PID 1, which has its orders from the agent
+// beside it on the descriptor and becomes the entrypoint as the kernel would
+// have started it: with every capability, its console as all of its standard
+// descriptors and no terminal that controls it. Its mounts are those of the
+// VM's first mount namespace.
+func StagePID1(orders int) { serveOrders(orders) }
+
+// serveOrders obeys the orders on the descriptor until one fails.
+func serveOrders(orders int) {
 	// Credentials, capabilities and the mount namespace belong to the thread,
 	// and the thread that calls execve is the one that lives on.
 	runtime.LockOSThread()
-	s := &stage{channel: channel{fd: stageFD}}
+	s := &stage{channel: channel{fd: orders}}
 	// The program shall have the standard descriptors alone. A kernel before
 	// 5.11 cannot do this at once; the agent itself leaks none.
 	if unix.CloseRange(stageFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) != nil {
-		unix.CloseOnExec(stageFD)
+		unix.CloseOnExec(orders)
 	}
 	if err := s.prepare(); err != nil {
 		_ = s.channel.send(report{Failed: failure(err)})
@@ -117,9 +129,11 @@ func (s *stage) run(o *runOrder, fds []int) error {
 	if err := s.setOOMScore(spec.OOMScoreAdj); err != nil {
 		return err
 	}
-	// It fails for a session leader alone, which a forked process is not.
-	if _, err := unix.Setsid(); err != nil {
-		return fmt.Errorf("start a session: %w", err)
+	if !o.PID1 { // an init starts its own
+		// It fails for a session leader alone, which a forked process is not.
+		if _, err := unix.Setsid(); err != nil {
+			return fmt.Errorf("start a session: %w", err)
+		}
 	}
 	if o.Init {
 		if err := makeCwd(spec.Cwd); err != nil {
@@ -136,7 +150,11 @@ func (s *stage) run(o *runOrder, fds []int) error {
 		return err
 	}
 	env := environment(spec.Env, spec.User.UID)
-	if err := becomeUser(spec); err != nil {
+	become := becomeUser
+	if o.PID1 {
+		become, env = becomeInit, machineEnvironment(env)
+	}
+	if err := become(spec); err != nil {
 		return err
 	}
 	path, err := lookPath(spec.Args[0], env)
@@ -189,7 +207,7 @@ func makeCwd(cwd string) error {
 // connect makes descriptors 0 to 2: the given ones, /dev/null for those that
 // are missing, or the terminal for all.
 func (s *stage) connect(o *runOrder, fds []int) error {
-	if o.Spec.Terminal {
+	if o.Spec.Terminal || o.PID1 {
 		return s.openTerminal(o)
 	}
 	if len(fds) != len(o.Stdio) {

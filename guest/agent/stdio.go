@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/api"
 )
 
 // Stream is a stream of the session. Close is a half-close: the peer reads to
@@ -119,17 +121,24 @@ type stdio struct {
 	outputs map[int]*output
 	// terminal: descriptors 0 and 1 are its two directions.
 	terminal bool
+	console  bool // the terminal is /dev/console of the VM's PID 1
+	log      bool // and nobody sits at it
 	drain    time.Duration
 }
 
-// openPipes makes a pipe for each stream. With a terminal, there are none: the
-// stage allocates it.
-func (a *Agent) openPipes(open map[int]Stream, terminal bool) (*stdio, error) {
+// openStdio makes a pipe for each stream. With a terminal, there are none: the
+// stage allocates it. The VM's PID 1 always has one, its console.
+func (a *Agent) openStdio(open map[int]Stream, request *api.Process) (*stdio, error) {
 	s := &stdio{
 		streams: open, ours: make(map[int]*os.File), spawn: a.spawn,
-		ended: make(chan struct{}),
+		ended: make(chan struct{}), console: request.Init && a.beside(),
 	}
-	if terminal {
+	s.log = s.console && !request.Spec.Terminal
+	if s.console && open[2] != nil {
+		_ = open[2].Close() // both outputs are the console
+		delete(open, 2)
+	}
+	if request.Spec.Terminal || s.console {
 		s.terminal, s.drain = true, terminalDrain
 		return s, nil
 	}
@@ -204,6 +213,9 @@ func (s *stdio) run() {
 			continue
 		}
 		o := &output{from: s.ours[fd], to: s.streams[fd], terminal: s.terminal, settled: make(chan struct{})}
+		if s.console {
+			o.other = holdOpen(o.from, s.log)
+		}
 		s.outputs[fd] = o
 		s.spawn(o.copy)
 		if o.to != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/runcvm/runcvm/guest/agent/rootfs"
 )
 
-// openTerminal makes a terminal the stage's standard descriptors and its
-// controlling terminal, and sends its master to the agent. It comes from the
+// openTerminal makes a terminal the stage's standard descriptors and, but for
+// the VM's PID 1, its controlling terminal, and sends its master to the agent. It comes from the
 // container's own devpts, so that its name is right for the program.
 func (s *stage) openTerminal(o *runOrder) error {
 	master, err := unix.Open("/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
@@ -43,8 +43,15 @@ func (s *stage) openTerminal(o *runOrder) error {
 			return err
 		}
 	}
-	if err := unix.IoctlSetInt(slave, unix.TIOCSCTTY, 0); err != nil {
-		return fmt.Errorf("take the terminal: %w", err)
+	if !o.Spec.Terminal {
+		if err := makeLog(slave); err != nil {
+			return fmt.Errorf("set the console's modes: %w", err)
+		}
+	}
+	if !o.PID1 {
+		if err := unix.IoctlSetInt(slave, unix.TIOCSCTTY, 0); err != nil {
+			return fmt.Errorf("take the terminal: %w", err)
+		}
 	}
 	for fd := range 3 {
 		if err := unix.Dup3(slave, fd, 0); err != nil {
@@ -52,6 +59,22 @@ func (s *stage) openTerminal(o *runOrder) error {
 		}
 	}
 	return s.channel.send(report{Terminal: true}, master)
+}
+
+// makeLog makes a terminal carry what programs write and nothing else: no CR
+// before a new line, nothing of what comes in. Inits set their console's modes:
+// these stay.
+func makeLog(terminal int) error {
+	modes, err := unix.IoctlGetTermios(terminal, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	modes.Oflag &^= unix.ONLCR
+	modes.Lflag &^= unix.ECHO
+	if err := unix.IoctlSetTermios(terminal, unix.TCSETS, modes); err != nil {
+		return err
+	}
+	return unix.IoctlSetTermios(terminal, unix.TIOCSLCKTRMIOS, &unix.Termios{Oflag: unix.ONLCR, Lflag: unix.ECHO})
 }
 
 // clearONLCR makes the terminal write a new line as LF alone.

@@ -25,6 +25,10 @@ import specs "github.com/opencontainers/runtime-spec/specs-go"
 // it stands in /sys/class/virtio-ports/*/name.
 const PortName = "org.runcvm.agent.0"
 
+// ExecInit, a word of the kernel's command line, makes the entrypoint the VM's
+// PID 1 in place of runcvm-guest, which goes on beside it.
+const ExecInit = "runcvm.init=exec"
+
 // ShareTag is the virtiofs mount tag of the share that holds RootDir and
 // VolumesDir.
 const ShareTag = "runcvm"
@@ -65,11 +69,28 @@ type Boot struct {
 	// not exist are left out.
 	MaskedPaths   []string          `json:"masked_paths,omitempty"`
 	ReadonlyPaths []string          `json:"readonly_paths,omitempty"`
+	Cgroupfs      *Cgroupfs         `json:"cgroupfs,omitempty"` // nil mounts none
 	Interfaces    []Interface       `json:"interfaces,omitempty"`
 	Routes        []Route           `json:"routes,omitempty"`
 	DNSRelay      bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
 	Sysctl        map[string]string `json:"sysctl,omitempty"`
 }
+
+// Cgroupfs says which hierarchies of control groups are mounted below
+// /sys/fs/cgroup.
+type Cgroupfs struct {
+	// Mode is CgroupV1, CgroupV2 or CgroupHybrid.
+	Mode     string `json:"mode"`
+	Optional bool   `json:"optional,omitempty"` // what the kernel lacks is left out
+	ReadOnly bool   `json:"read_only,omitempty"`
+}
+
+// The modes of Cgroupfs.
+const (
+	CgroupV1     = "1"      // each controller's own hierarchy
+	CgroupV2     = "2"      // the unified hierarchy at /sys/fs/cgroup itself
+	CgroupHybrid = "hybrid" // the former, and the unified one in "unified"
+)
 
 // Mount is a mount in the guest. Type "volume" binds the entry Source of
 // VolumesDir; any other type is a file system of the guest's kernel. Options
@@ -159,8 +180,8 @@ type Control struct {
 // Process asks for a process in the VM.
 type Process struct {
 	ID string `json:"id"`
-	// Init makes the process PID 1 of a new PID namespace: the container's
-	// entrypoint. There is one. Every other process joins that namespace.
+	// Init makes the process the container's entrypoint: PID 1 of a new PID
+	// namespace or, with ExecInit, of the VM. There is one. Every other process joins that namespace.
 	Init bool `json:"init,omitempty"`
 	// Stdio lists the descriptors that have a KindStdio stream, which the
 	// guest waits for before it starts the process.

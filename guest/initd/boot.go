@@ -96,6 +96,7 @@ func (b *boot) buildRoot(request *api.Boot) error {
 	err := b.agent.BuildRoot(rootfs.Config{
 		ReadOnly: request.ReadOnly, Mounts: request.Mounts, Devices: request.Devices,
 		MaskedPaths: request.MaskedPaths, ReadonlyPaths: request.ReadonlyPaths,
+		Cgroupfs: request.Cgroupfs,
 	})
 	if err == nil {
 		b.times.mark(api.MilestoneRoot)

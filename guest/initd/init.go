@@ -32,27 +32,42 @@ const portWait = 10 * time.Second
 // Main boots the VM and serves it. It does not return: a PID 1 that ends is a
 // kernel panic.
 func Main() {
-	defer func() {
-		if r := recover(); r != nil {
-			die(fmt.Sprintf("panic: %v\n%s", r, debug.Stack()))
-		}
-	}()
+	defer dieOfPanic()
 	var times timeline
 	times.mark(api.MilestoneInit)
-	err := run(&times)
-	die(err.Error())
+	die(start(&times).Error())
 }
 
-// run boots and serves. It returns when the VM cannot go on.
-func run(times *timeline) error {
+func dieOfPanic() {
+	if r := recover(); r != nil {
+		die(fmt.Sprintf("panic: %v\n%s", r, debug.Stack()))
+	}
+}
+
+// start makes this process what the kernel's command line says: the VM's PID 1
+// for good, or what the entrypoint replaces. It returns when the VM cannot go
+// on.
+func start(times *timeline) error {
 	if err := mountKernelFilesystems(); err != nil {
 		return err
 	}
 	raiseLimits()
 	ignoreSignals()
-	a, err := agent.New(agent.Config{
-		Reaper: agent.NewReaper(), Spawn: guarded, ShareDir: shareDir, RootDir: rootDir,
-	})
+	replaced, err := isReplaced("/proc/cmdline")
+	if err != nil {
+		return err
+	}
+	if replaced {
+		return makeWay()
+	}
+	return run(times, agent.Config{})
+}
+
+// run boots and serves. It returns when the VM cannot go on.
+func run(times *timeline, config agent.Config) error {
+	config.Reaper, config.Spawn = agent.NewReaper(), guarded
+	config.ShareDir, config.RootDir = shareDir, rootDir
+	a, err := agent.New(config)
 	if err != nil {
 		return err
 	}
@@ -129,11 +144,7 @@ func ignoreSignals() {
 // guarded runs f in a goroutine whose panic ends the VM with a message.
 func guarded(f func()) {
 	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				die(fmt.Sprintf("panic: %v\n%s", r, debug.Stack()))
-			}
-		}()
+		defer dieOfPanic()
 		f()
 	}()
 }

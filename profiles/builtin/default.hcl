@@ -63,6 +63,17 @@ profile "default" {
     queues = 0
   }
 
+  init {
+    # An init, such as systemd, becomes the machine's PID 1.
+    mode   = "auto"
+    system = "auto"
+  }
+
+  cgroupfs {
+    # Left to systemd where that is the entrypoint.
+    mode = "auto"
+  }
+
   agent {
     # The host's kernel carries the streams where it can, else QEMU.
     transport = "auto"

@@ -15,6 +15,7 @@ policy "built-in" {
       "kernel.modules", "kernel.debug",
       "firmware.type", "rootfs.cache", "network.mode", "network.queues",
       "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
+      "init.mode", "init.system", "cgroupfs.mode",
       "agent.boot_timeout", "agent.stop_timeout",
     ]
     # These give the guest more of the host's kernel, or take its processors; those

@@ -44,6 +44,62 @@ func LookPath(v *View, p *specs.Process) error {
 	return l.search(name, pathOf(p.Env))
 }
 
+// Program is where the process's program lies in the tree, a path without
+// links: "/usr/lib/systemd/systemd" for "/sbin/init". It is empty when LookPath
+// would fail, and when the host cannot see it.
+func Program(v *View, p *specs.Process) (string, error) {
+	if len(p.Args) == 0 {
+		return "", nil
+	}
+	l := lookup{view: v, cwd: p.Cwd, user: newUser(p)}
+	name := p.Args[0]
+	candidates := []string{name}
+	if !strings.Contains(name, "/") {
+		candidates = nil
+		for _, dir := range filepath.SplitList(pathOf(p.Env)) {
+			candidates = append(candidates, filepath.Join(dir, name))
+		}
+	}
+	for _, file := range candidates {
+		path, err := l.resolve(file)
+		var errno unix.Errno
+		switch {
+		case err == nil:
+			return path, nil
+		case errors.Is(err, ErrUnknown):
+			return "", nil
+		case !errors.Is(err, fs.ErrPermission) && !errors.As(err, &errno):
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// resolve returns the path without links of an executable file.
+func (l lookup) resolve(file string) (string, error) {
+	if err := l.executable(file); err != nil {
+		var missing *fs.PathError
+		if errors.As(err, &missing) {
+			return "", missing.Err
+		}
+		return "", err
+	}
+	w, err := l.view.newWalk(l.user)
+	if err != nil {
+		return "", err
+	}
+	defer w.close()
+	if !filepath.IsAbs(file) {
+		if err := w.follow(l.cwd); err != nil {
+			return "", ErrUnknown
+		}
+	}
+	if err := w.follow(file); err != nil {
+		return "", err
+	}
+	return w.path(), nil
+}
+
 // pathOf returns the PATH of an environment. As for the C library, the first
 // entry counts.
 func pathOf(env []string) string {

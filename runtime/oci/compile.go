@@ -77,6 +77,9 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if !filepath.IsAbs(root) {
 		root = filepath.Join(bundle, root)
 	}
+	if metadata.Program, err = programOf(bundle, spec); err != nil {
+		return plan.Facts{}, err
+	}
 	if err := r.describeImage(root, &metadata); err != nil {
 		return plan.Facts{}, err
 	}
@@ -89,6 +92,16 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 		Image:      metadata,
 		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec)},
 	})
+}
+
+// programOf finds the entrypoint's program in the image. That it is not there is
+// no error yet: see checkEntrypoint.
+func programOf(bundle string, spec *specs.Spec) (string, error) {
+	view, err := image.NewView(bundle, spec)
+	if err != nil {
+		return "", err
+	}
+	return image.Program(view, spec.Process)
 }
 
 // compile chooses the profiles and compiles the plan.

@@ -74,6 +74,10 @@ func (s *Supervisor) startChild(name string, argv []string, files []*os.File) (*
 		select {
 		case <-s.stopping:
 		default:
+			if name == nameQEMU && child.ExitedCleanly() && s.mayEnd() {
+				s.endMachine()
+				return
+			}
 			s.fail(s.epitaph(child))
 		}
 	}()
@@ -144,9 +148,11 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 		return err
 	}
 	s.timeline.mark(milestoneQEMU)
+	s.consoleDone = make(chan struct{})
 	go s.readConsole(conns[plan.FDConsole-3])
 	s.qmp, err = vmm.NewQMP(ctx, conns[plan.FDQMP-3], func(e vmm.Event) {
 		s.log.Debug("QMP event", "name", e.Name, "data", string(e.Data))
+		s.ending.notice(e)
 	})
 	return err
 }
@@ -166,8 +172,13 @@ func (s *Supervisor) openKVM() (*os.File, error) {
 
 // readConsole keeps the console's last lines and logs all of them.
 func (s *Supervisor) readConsole(conn net.Conn) {
+	defer close(s.consoleDone)
 	output := &logWriter{log: s.log, name: "console"}
-	_, _ = io.Copy(io.MultiWriter(s.console, output), conn)
+	writers := []io.Writer{s.console, output}
+	if s.plan.Init.Mode == plan.InitExec {
+		writers = append(writers, &s.ending.console)
+	}
+	_, _ = io.Copy(io.MultiWriter(writers...), conn)
 	output.flush()
 }
 

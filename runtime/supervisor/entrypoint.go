@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -9,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/guest/api"
 )
 
@@ -35,9 +37,10 @@ func ends(n syscall.Signal) bool {
 // entrypoint is the container's main process, and the signals that wait for
 // its start.
 type entrypoint struct {
-	mu      sync.Mutex
-	process *process // nil until it has started
-	pending []int    // signals that came before
+	mu        sync.Mutex
+	requested bool     // the guest has been told to start it
+	process   *process // nil until it has started
+	pending   []int    // signals that came before
 }
 
 // notify begins to catch signals. It comes first of all: as PID 1 the
@@ -75,6 +78,20 @@ func (e *entrypoint) running() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.process != nil
+}
+
+// request says that the guest is about to be told to start the entrypoint.
+func (e *entrypoint) request() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.requested = true
+}
+
+// mayRun says whether the entrypoint may have started.
+func (e *entrypoint) mayRun() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.requested
 }
 
 // resize tells the entrypoint's terminal its size.
@@ -116,6 +133,10 @@ func (s *Supervisor) signal(n int) {
 		s.fail(endedBySignal(n))
 		return
 	}
+	if other, ok := s.plan.Init.Signals[n]; ok {
+		s.ending.ask()
+		n = other
+	}
 	if err := s.entrypoint.signal(n); err != nil {
 		s.log.Warn("forward a signal", "number", n, "error", err)
 	}
@@ -125,7 +146,16 @@ func (s *Supervisor) signal(n int) {
 // and waits for its end.
 func (s *Supervisor) runEntrypoint(ctx context.Context) (int, error) {
 	spec := s.entrypointSpec()
+	s.entrypoint.request()
+	if s.plan.Init.Mode == plan.InitExec {
+		go s.quitHalted(ctx)
+	}
 	p, err := s.guest.exec(api.Process{Init: true, Spec: spec, PlainNewlines: spec.Terminal && plainNewlines(s.stdio.In)})
+	if errors.Is(err, errGuestGone) {
+		if code, ok := s.awaitMachine(ctx, deathIsKnown); ok {
+			return code, nil // so soon that the guest could not say that it had started
+		}
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -163,10 +193,15 @@ func (s *Supervisor) runEntrypoint(ctx context.Context) (int, error) {
 func (s *Supervisor) awaitExit(ctx context.Context, p *process) (api.Exited, error) {
 	select {
 	case exited, ok := <-p.exited:
-		if !ok {
-			return exited, fmt.Errorf("%w%s", errGuestGone, s.console.Quote())
+		if ok {
+			return exited, nil
 		}
-		return exited, nil
+		// An init ends every other process, the agent too, before the machine.
+		limit := time.Duration(s.plan.Agent.StopTimeoutSeconds) * time.Second
+		if code, ok := s.awaitMachine(ctx, limit); ok {
+			return api.Exited{Code: code}, nil
+		}
+		return exited, fmt.Errorf("%w%s", errGuestGone, s.console.Quote())
 	case <-ctx.Done():
 		return api.Exited{}, context.Cause(ctx)
 	}

@@ -45,12 +45,15 @@ type Supervisor struct {
 	qemu     *vmm.Child
 	qmp      *vmm.QMP
 	console  *vmm.Tail
-	agent    agentLink
-	guest    *guest     // valid once the agent is connected
-	share    *os.File   // QEMU's connection to virtiofsd, until QEMU has it
-	disks    []*os.File // until QEMU has them
-	network  network
-	dns      vmnet.DNSRelay
+	// consoleDone is closed when QEMU has closed the console.
+	consoleDone chan struct{}
+
+	agent   agentLink
+	guest   *guest     // valid once the agent is connected
+	share   *os.File   // QEMU's connection to virtiofsd, until QEMU has it
+	disks   []*os.File // until QEMU has them
+	network network
+	dns     vmnet.DNSRelay
 
 	// fail ends the run: the VM cannot go on, and the cause says why.
 	fail     context.CancelCauseFunc
@@ -59,6 +62,7 @@ type Supervisor struct {
 
 	entrypoint entrypoint
 	execs      execs
+	ending     ending
 }
 
 // Run supervises the VM of the plan in the state folder dir until it ends, and
@@ -73,6 +77,7 @@ func Run(dir string, stdio Stdio) int {
 	s.timeline.mark(milestoneSupervisor)
 	s.timeline.read(dir)
 	s.execs.init()
+	s.ending.init()
 	signals := notify()
 	var err error
 	if s.log, err = openLog(dir); err != nil {
@@ -133,7 +138,9 @@ func (s *Supervisor) run(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.shutdown(ctx)
+	if !s.ending.over() {
+		s.shutdown(ctx)
+	}
 	return code, nil
 }
 
@@ -181,6 +188,9 @@ func (s *Supervisor) bootConfig() api.Boot {
 		// The container's own name is that of the UTS namespace that it joined.
 		// Uname cannot fail.
 		boot.Hostname, _ = os.Hostname()
+	}
+	if c := s.plan.Cgroupfs; c.Mode != "none" {
+		boot.Cgroupfs = &api.Cgroupfs{Mode: c.Mode, Optional: c.Reason != "", ReadOnly: c.ReadOnly}
 	}
 	for _, m := range g.Mounts {
 		boot.Mounts = append(boot.Mounts, api.Mount(m))

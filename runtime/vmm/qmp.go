@@ -37,6 +37,7 @@ func (e *CommandError) Error() string {
 type QMP struct {
 	conn    io.ReadWriteCloser
 	onEvent func(Event)
+	done    chan struct{}
 
 	mu      sync.Mutex // guards the fields below and the order of writes
 	nextID  uint64
@@ -67,7 +68,7 @@ type message struct {
 // that owns conn. onEvent, when not nil, is called from the reading goroutine
 // and must not wait for a command.
 func NewQMP(ctx context.Context, conn io.ReadWriteCloser, onEvent func(Event)) (*QMP, error) {
-	q := &QMP{conn: conn, onEvent: onEvent, pending: map[uint64]chan reply{}}
+	q := &QMP{conn: conn, onEvent: onEvent, pending: map[uint64]chan reply{}, done: make(chan struct{})}
 	dec := json.NewDecoder(conn)
 	var greeting message
 	if err := dec.Decode(&greeting); err != nil {
@@ -136,6 +137,7 @@ func (q *QMP) send(command string, args any, answer chan reply) (uint64, error) 
 
 // read dispatches what QEMU sends until it closes the connection.
 func (q *QMP) read(dec *json.Decoder) {
+	defer close(q.done)
 	for {
 		var m message
 		if err := dec.Decode(&m); err != nil {
@@ -168,6 +170,10 @@ func (q *QMP) fail() {
 		delete(q.pending, id)
 	}
 }
+
+// Done is closed when QEMU has closed the connection and its last event has been
+// handled.
+func (q *QMP) Done() <-chan struct{} { return q.done }
 
 // Close closes the connection; commands that wait return ErrClosed.
 func (q *QMP) Close() error { return q.conn.Close() }

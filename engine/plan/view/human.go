@@ -57,10 +57,20 @@ func (s *sheet) glance(p *plan.Plan) {
 		row{"volumes", volumes(p)},
 		row{"disks", disks(p)},
 		row{"network", p.Network.Mode},
+		row{"init", p.Init.Mode + because(p.Init.Reason)},
+		row{"cgroupfs", p.Cgroupfs.Mode + map[bool]string{true: ", read-only"}[p.Cgroupfs.ReadOnly] + because(p.Cgroupfs.Reason)},
 		row{"agent", "by " + p.Agent.Transport},
 		row{"entrypoint", fmt.Sprintf("%q", p.Guest.Process.Args)},
 		row{"digest", p.Digest},
 	)
+}
+
+// because puts the reason of a choice in parentheses.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + diff.Text(strings.TrimSuffix(reason, ".")) + ")"
 }
 
 // volumes lists where host files appear in the guest, without those of the

@@ -25,6 +25,8 @@ type Config struct {
 
 	MaskedPaths   []string `json:"masked_paths,omitempty"`
 	ReadonlyPaths []string `json:"readonly_paths,omitempty"`
+
+	Cgroupfs *api.Cgroupfs `json:"cgroupfs,omitempty"`
 }
 
 // MountShare mounts the virtiofs share with the tag at dir, which it makes.
@@ -44,6 +46,8 @@ func Build(c Config) error {
 	if err := os.MkdirAll(c.Root, 0o755); err != nil {
 		return err
 	}
+	aside := c.Root + "-cgroup"
+	prepared := prepareCgroups(c.Cgroupfs, aside)
 	image := filepath.Join(c.Share, api.RootDir)
 	if err := unix.Mount(image, c.Root, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("mount the image's root: %w", err)
@@ -64,6 +68,9 @@ func Build(c Config) error {
 			return fmt.Errorf("make the device %q: %w", d.Path, err)
 		}
 	}
+	if err := t.placeCgroups(<-prepared, aside); err != nil {
+		return err
+	}
 	if err := t.hide(c.MaskedPaths, c.ReadonlyPaths); err != nil {
 		return err
 	}
@@ -81,7 +88,7 @@ func ownsDev(mounts []api.Mount) bool {
 	owns := false
 	for _, m := range mounts {
 		if filepath.Clean(m.Destination) == "/dev" {
-			owns = m.Type == "tmpfs"
+			owns = m.Type == "tmpfs" || m.Type == "devtmpfs"
 		}
 	}
 	return owns

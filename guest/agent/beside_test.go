@@ -1,0 +1,115 @@
+package agent
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/internal/testkit"
+)
+
+// TestConsoleOutlivesHangUps reads a console whose programs open, close and
+// hang it up, and change its modes.
+func TestConsoleOutlivesHangUps(t *testing.T) {
+	testkit.Require(t, testkit.Root) // hangs a terminal up
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := unlock(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	master := pollable(fd)
+	got := make(pipeStream, 16)
+	o := &output{from: master, to: got, terminal: true, settled: make(chan struct{})}
+	o.other = holdOpen(master, true)
+	go o.copy()
+	for _, hangUp := range []bool{false, true, true, false} {
+		terminal, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		modes, err := unix.IoctlGetTermios(terminal, unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		modes.Oflag |= unix.ONLCR // as inits do
+		if err := unix.IoctlSetTermios(terminal, unix.TCSETS, modes); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.Write(terminal, []byte("line\n")); err != nil {
+			t.Fatal(err)
+		}
+		if line := got.next(t); strings.TrimRight(line, "\r\n") != "line" {
+			t.Errorf("%q", line)
+		}
+		if hangUp {
+			if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(terminal), unix.TIOCVHANGUP, 0); errno != 0 {
+				t.Fatal(errno)
+			}
+		}
+		_ = unix.Close(terminal)
+	}
+	o.expectEnd(false, 0)
+	<-o.settled
+	_ = master.Close()
+}
+
+// pipeStream gives a test what is written, write by write.
+type pipeStream chan string
+
+func (p pipeStream) Write(b []byte) (int, error) {
+	p <- string(b)
+	return len(b), nil
+}
+
+func (p pipeStream) Read([]byte) (int, error) { select {} }
+func (p pipeStream) Close() error             { return nil }
+
+func (p pipeStream) next(t *testing.T) string {
+	t.Helper()
+	select {
+	case s := <-p:
+		return s
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing came")
+		return ""
+	}
+}
+
+// TestWaitsForSignals has a program that waits in sigtimedwait(2), where its
+// masks do not show it.
+func TestWaitsForSignals(t *testing.T) {
+	testkit.Require(t, testkit.Root) // reads another process's system call
+	waiting := func(script string) bool {
+		cmd := exec.Command("perl", "-MPOSIX", "-e", script)
+		if err := cmd.Start(); err != nil {
+			t.Skip(err)
+		}
+		defer func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}()
+		for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			if waitsForSignals(cmd.Process.Pid) {
+				return true
+			}
+		}
+		return false
+	}
+	if _, err := os.ReadFile("/proc/self/syscall"); err != nil {
+		t.Skip(err)
+	}
+	// 128 is rt_sigtimedwait on x86-64; a set of eight bytes with every signal.
+	if !waiting(`my $set = "\xff" x 8; syscall(128, $set, 0, 0, 8)`) {
+		t.Error("a program in sigtimedwait(2) is not known to be")
+	}
+	if waiting(`sleep 100`) {
+		t.Error("one that sleeps is taken for one")
+	}
+}
