@@ -148,6 +148,9 @@ func attr[T value](a Attribute) Key[T] {
 		if other.Block == a.Block && other.Name == a.Name {
 			panic(fmt.Sprintf("schema: attribute %s is in the table twice", a.Path()))
 		}
+		if other.Block == a.Block && table[len(table)-1].Block != a.Block {
+			panic(fmt.Sprintf("schema: attribute %s stands apart from its block in the table", a.Path()))
+		}
 	}
 	a.index = len(table)
 	row := &a

@@ -157,11 +157,22 @@ func (p *Profile) Origin(a *Attribute) plan.Origin {
 	return plan.Origin{}
 }
 
-// Origins returns the origin of each attribute that is set, by path.
+// Origins returns the origin of each attribute that is set, and of each preset of
+// a labelled block, by path.
 func (p *Profile) Origins() map[string]plan.Origin {
 	all := make(map[string]plan.Origin, len(table))
 	for _, a := range p.Attributes() {
 		all[a.Path()] = p.Origin(a)
+	}
+	for _, row := range table {
+		if row.Preset == nil {
+			continue
+		}
+		for _, label := range p.Labels(row.Block) {
+			if a := row.In(label); p.Value(a) == nil {
+				all[a.Path()] = plan.Origin{Kind: "builtin", Where: "preset of " + row.RowPath(), Value: row.render(row.Preset)}
+			}
+		}
 	}
 	return all
 }

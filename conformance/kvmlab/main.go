@@ -88,7 +88,7 @@ func parseOptions() (options, error) {
 	packages := flag.String("packages", strings.Join(defaultPackages, ","), "packages to test, by their folders")
 	var o options
 	flag.StringVar(&o.run, "run", "", "run only the tests that match this `regexp`")
-	flag.DurationVar(&o.limit, "timeout", 12*time.Minute, "for the whole lab")
+	flag.DurationVar(&o.limit, "timeout", 20*time.Minute, "for the whole lab")
 	flag.StringVar(&o.results, "results", "build/kvmlab", "`DIR` for the console, logs and result files")
 	flag.BoolVar(&o.bench, "bench", false, "measure instead of testing")
 	flag.Parse()
