@@ -7,6 +7,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/schema"
 )
 
 // capabilities are what the supervisor and its children use: taps and tc
@@ -34,6 +35,10 @@ func (c *compiler) compileContainer() {
 	o.RootPath = c.facts.Tools.Root
 	o.Args = []string{plan.SupervisorPath, "supervise"}
 	o.Capabilities = slices.Clone(capabilities)
+	if schema.SecuritySysAdmin.Of(c.profile) {
+		o.Capabilities = append(o.Capabilities, "CAP_SYS_ADMIN")
+		slices.Sort(o.Capabilities)
+	}
 	o.NoFile = min(openFiles, c.facts.Host.MaxOpenFiles)
 	if n := c.facts.Host.MaxOpenFiles; n > 0 && n < fewOpenFiles && c.facts.Tools.VirtiofsdKind == "c" {
 		c.warn("Few open files", "The container engine's limit of open files is %d, and the C virtiofsd needs one for each file that the guest knows: a guest that works on more fails with \"too many open files\". Raise LimitNOFILE of the engine's service.", n)

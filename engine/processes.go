@@ -5,6 +5,7 @@ import (
 
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/engine/qemu"
+	"github.com/runcvm/runcvm/schema"
 	"github.com/runcvm/runcvm/schema/units"
 )
 
@@ -77,8 +78,9 @@ func (c *compiler) virtiofsdArguments() []string {
 	socket := "--fd=" + strconv.Itoa(plan.FDVhostUserListen)
 	// The container's limit is as high as it may be.
 	const keepLimit = "--rlimit-nofile=0"
+	sysAdmin := schema.SecuritySysAdmin.Of(c.profile)
 	if c.facts.Tools.VirtiofsdKind == "rust" {
-		return []string{
+		args := []string{
 			socket, keepLimit,
 			"--shared-dir=" + plan.ShareMount,
 			"--sandbox=chroot",
@@ -87,6 +89,10 @@ func (c *compiler) virtiofsdArguments() []string {
 			"--announce-submounts",
 			"--inode-file-handles=prefer",
 		}
+		if sysAdmin {
+			args = append(args, "--modcaps=+sys_admin")
+		}
+		return args
 	}
 	args := []string{
 		socket, keepLimit, "-f",
@@ -95,6 +101,9 @@ func (c *compiler) virtiofsdArguments() []string {
 		"-o", "cache=" + c.plan.Rootfs.Cache,
 		"-o", "xattr",
 		"-o", "announce_submounts",
+	}
+	if sysAdmin {
+		args = append(args, "-o", "modcaps=+sys_admin")
 	}
 	if c.plan.Rootfs.Cache == "always" {
 		// Names and attributes live a second instead of a day, so that changes by

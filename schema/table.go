@@ -154,6 +154,11 @@ var (
 		Variable: "RUNCVM_CGROUPFS",
 		Doc:      `What the guest mounts at /sys/fs/cgroup. "1" (or "cgroup1") is a hierarchy for each controller; "2" (or "cgroup2") the unified one; "hybrid" (or "mixed") both, the unified one at /sys/fs/cgroup/unified; "none" (or "systemd") nothing. "auto" is "none" for an entrypoint that is systemd, else "hybrid", as far as the kernel has it.`,
 	})
+	SecuritySysAdmin = attr[bool](Attribute{
+		Block: "security", Name: "sys_admin",
+		Variable: "RUNCVM_SYS_ADMIN",
+		Doc:      `Whether the container around the machine, and virtiofsd in it, have CAP_SYS_ADMIN. With it the guest's root can set "trusted." extended attributes of the image's files and of volumes, which overlayfs on them needs; and what escapes from the machine has that capability, too.`,
+	})
 	AgentTransport = attr[string](Attribute{
 		Block: "agent", Name: "transport", Rules: "oneof=auto vsock virtio-serial",
 		Doc: `What carries the streams between the machine and the host. "vsock" goes through the host's kernel (vhost-vsock), past QEMU, and fails where /dev/vhost-vsock is not usable; "virtio-serial" goes through QEMU and needs nothing of the host; "auto" is "vsock" where that is usable, and the plan has the reason.`,

@@ -74,6 +74,11 @@ profile "default" {
     mode = "auto"
   }
 
+  security {
+    # What CAP_SYS_ADMIN allows, a container is not to have unless asked for.
+    sys_admin = false
+  }
+
   agent {
     # The host's kernel carries the streams where it can, else QEMU.
     transport = "auto"

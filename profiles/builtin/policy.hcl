@@ -22,7 +22,7 @@ policy "built-in" {
     # of the kernel are files of the host.
     deny = [
       "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
-      "network.vhost", "agent.transport", "var.*",
+      "security.sys_admin", "network.vhost", "agent.transport", "var.*",
       "kernel.image", "kernel.initramfs", "kernel.modules_dir",
     ]
   }
