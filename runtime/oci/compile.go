@@ -3,6 +3,7 @@ package oci
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,6 +98,13 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 // programOf finds the entrypoint's program in the image. That it is not there is
 // no error yet: see checkEntrypoint.
 func programOf(bundle string, spec *specs.Spec) (string, error) {
+	root := spec.Root.Path
+	if !filepath.IsAbs(root) {
+		root = filepath.Join(bundle, root)
+	}
+	if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) {
+		return "", nil // of a container to be, whose image is not unpacked
+	}
 	view, err := image.NewView(bundle, spec)
 	if err != nil {
 		return "", err

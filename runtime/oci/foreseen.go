@@ -77,7 +77,11 @@ func (r *Runtime) foresee(s *Source, config *image.Config, where dockerrun.Where
 	all := map[string]string{}
 	maps.Copy(all, config.Labels)
 	maps.Copy(all, labels)
-	sub.facts.Image = plan.Image{Labels: all, Env: image.Asking(config.Env), EnvKnown: true}
+	if s.Facts != "" {
+		sub.facts.Image = plan.Image{}
+	}
+	sub.facts.Image.Labels = all
+	sub.facts.Image.Env, sub.facts.Image.EnvKnown = image.Asking(config.Env), true
 	sub.facts.Bundle.RootPath = where.Rootfs
 	sub.facts.Bundle.StateDir = r.StateDir(where.ID)
 	return sub, nil
