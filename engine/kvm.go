@@ -9,9 +9,9 @@ import (
 	"github.com/runcvm/runcvm/schema"
 )
 
-// kvmDeviceVersion is the first version of QEMU whose accelerator kvm has the
-// property "device", which takes a descriptor.
-const kvmDeviceVersion = 9
+// kvmDeviceVersion is the first version of QEMU, of those that can be installed,
+// whose accelerator kvm has the property "device", which takes a descriptor.
+const kvmDeviceVersion = 10
 
 // takesKVMDescriptor says whether QEMU can be given /dev/kvm open. An older one
 // opens the node itself.

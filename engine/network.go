@@ -71,9 +71,6 @@ func (c *compiler) vhost() (vhost bool, reason string) {
 		}
 		return true, ""
 	}
-	if device.Usable && c.plan.Machine.Accel == "tcg" {
-		return false, "Under TCG the translation of the guest takes the time, and vhost-net does not pay."
-	}
 	return device.Usable, device.Reason
 }
 

@@ -134,7 +134,7 @@ var (
 	})
 	NetworkVHost = attr[string](Attribute{
 		Block: "network", Name: "vhost", Rules: "oneof=auto on off",
-		Doc: `Whether the host's kernel moves the machine's frames (vhost-net) instead of QEMU. "on" fails where /dev/vhost-net is not usable; "auto" is "on" where it is usable and pays, which is under KVM, and the plan has the reason.`,
+		Doc: `Whether the host's kernel moves the machine's frames (vhost-net) instead of QEMU. "on" fails where /dev/vhost-net is not usable; "auto" is "on" where it is usable, and the plan has the reason.`,
 	})
 	NetworkQueues = attr[int](Attribute{
 		Block: "network", Name: "queues", Rules: "min=0,max=64",

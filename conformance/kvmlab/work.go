@@ -200,7 +200,7 @@ var imageFiles = []string{
 // hostVerdict asks the installed product whether this host's KVM is of use.
 func (w *work) hostVerdict(ctx context.Context) (usable bool, reason string, err error) {
 	bundle := w.path("verdict")
-	if err := os.Mkdir(bundle, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(bundle, "rootfs"), 0o755); err != nil {
 		return false, "", err
 	}
 	if err := quietly(exec.CommandContext(ctx, harness.Binary(), "spec", "--bundle", bundle)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"text/tabwriter"
+	"time"
 )
 
 // unit is that of a figure.
@@ -43,7 +44,7 @@ func measure(ctx context.Context, n int, rows ...row) ([]row, error) {
 		var values [2][]float64
 		for range n {
 			for k, c := range []choice{r.first, r.second} {
-				v, err := c.measure(ctx)
+				v, err := bounded(ctx, c)
 				if err != nil {
 					return nil, fmt.Errorf("%s, %s: %w", r.what, c.name, err)
 				}
@@ -54,8 +55,22 @@ func measure(ctx context.Context, n int, rows ...row) ([]row, error) {
 			slices.Sort(values[k])
 			r.medians[k] = values[k][n/2]
 		}
+		fmt.Printf("    %s: %s %.1f, %s %.1f %s\n", r.what, r.first.name, r.medians[0], r.second.name, r.medians[1], r.unit.name)
 	}
 	return rows, nil
+}
+
+// measurementLimit bounds one measurement: a machine may hang.
+const measurementLimit = 4 * time.Minute
+
+func bounded(ctx context.Context, c choice) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, measurementLimit)
+	defer cancel()
+	v, err := c.measure(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("not within %s: %w", measurementLimit, err)
+	}
+	return v, err
 }
 
 // better is how many times better the second choice is than the first.
