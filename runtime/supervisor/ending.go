@@ -17,6 +17,11 @@ import (
 // machine: systemd-nspawn's, by which a service manager knows to start it again.
 const RebootCode = 133
 
+// minPowerOff is how long an init has at least, once it has ended the agent, to
+// unmount and to power off: by shell scripts, in software translation. Who stops
+// a container has a limit of their own.
+const minPowerOff = time.Minute
+
 // ending is how a machine ends whose PID 1 is the entrypoint: by itself, and
 // QEMU with it.
 type ending struct {

@@ -198,7 +198,7 @@ func (s *Supervisor) awaitExit(ctx context.Context, p *process) (api.Exited, err
 		}
 		// An init ends every other process, the agent too, before the machine.
 		limit := time.Duration(s.plan.Agent.StopTimeoutSeconds) * time.Second
-		if code, ok := s.awaitMachine(ctx, limit); ok {
+		if code, ok := s.awaitMachine(ctx, max(limit, minPowerOff)); ok {
 			return api.Exited{Code: code}, nil
 		}
 		return exited, fmt.Errorf("%w%s", errGuestGone, s.console.Quote())
