@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -203,6 +204,10 @@ func TestReload(t *testing.T) {
 		write(t, pidFile, fmt.Sprintf("%d\n", cmd.Process.Pid))
 		return cmd
 	}
+	// Under nohup(1) the signal is ignored, also by children, unless it is handled.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	dockerd := start("dockerd")
 	if _, err := reload(&printer{w: io.Discard}, pidFile); err != nil {
 		t.Fatal(err)
