@@ -16,7 +16,7 @@ import (
 )
 
 // maxBoots bounds how often the lab boots for one job.
-const maxBoots = 3
+const maxBoots = 8
 
 // runLab has the lab run the job with the output going to standard output, and
 // returns its report. It leaves the consoles in the results.
