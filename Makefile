@@ -64,8 +64,6 @@ test: setup rootfs inits generic-kernel install ## everything that this machine 
 	@echo "==> Testing; the conformance suite boots machines for some minutes before it prints a line"
 	RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -p 1 -timeout 60m ./...
 	@scripts/fuzz $(FUZZTIME)
-	@echo "==> Testing on KVM, in a lab where this machine has none"
-	go run ./conformance/kvmlab
 
 test-kvm: setup rootfs install ## the tests that need KVM, in a lab that has it where this machine has none
 	go run ./conformance/kvmlab
