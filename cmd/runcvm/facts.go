@@ -1,9 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/runcvm/runcvm/runtime/oci"
@@ -22,9 +19,7 @@ func factsCommand(g *globals) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		enc := json.NewEncoder(os.Stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(facts)
+		return printJSON(facts)
 	}
 	return c
 }

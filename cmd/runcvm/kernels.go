@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -25,40 +24,20 @@ func kernelsCommand(g *globals) *cobra.Command {
 	return c
 }
 
-// kernelsFormat is the --format of a verb that prints kernels.
-func kernelsFormat(c *cobra.Command) *string {
-	return c.Flags().String("format", "text", "text or json")
-}
-
-func checkFormat(format string) error {
-	if format != "text" && format != "json" {
-		return fmt.Errorf("--format %q: use text or json", format)
-	}
-	return nil
-}
-
-func printJSON(v any) error {
-	enc := json.NewEncoder(os.Stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
 func kernelsListCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list [options]",
 		Short: "List the installed kernels, and those built for containers",
 		Args:  cobra.NoArgs,
 	}
-	format := kernelsFormat(c)
+	var out output
+	out.flag(c)
 	c.RunE = func(*cobra.Command, []string) error {
-		if err := checkFormat(*format); err != nil {
-			return err
-		}
 		inventory, err := kernels.TakeInventory(g.prefix)
 		if err != nil {
 			return err
 		}
-		if *format == "json" {
+		if out.json() {
 			return printJSON(inventory)
 		}
 		t := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
@@ -90,11 +69,9 @@ func kernelsAddCommand(g *globals) *cobra.Command {
 	}
 	c.Flags().BoolVar(&o.KeepLatest, "keep-latest", false, "leave the distribution's default kernel as it is")
 	c.Flags().StringVar(&o.Cache, "cache", install.DefaultCache, "`DIR` of fetched packages, of which depmod is one")
-	format := kernelsFormat(c)
+	var out output
+	out.flag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := checkFormat(*format); err != nil {
-			return err
-		}
 		o.Prefix, o.Distribution, o.Source = g.prefix, args[0], args[1]
 		ctx, stop := interruptible(c.Context())
 		defer stop()
@@ -102,7 +79,7 @@ func kernelsAddCommand(g *globals) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if *format == "json" {
+		if out.json() {
 			return printJSON(added)
 		}
 		state := "was there already"
@@ -120,11 +97,9 @@ func kernelsVerifyCommand(g *globals) *cobra.Command {
 		Use:   "verify [options] [DISTRIBUTION/VERSION...]",
 		Short: "Compare the files of kernels with their manifests",
 	}
-	format := kernelsFormat(c)
+	var out output
+	out.flag(c)
 	c.RunE = func(_ *cobra.Command, names []string) error {
-		if err := checkFormat(*format); err != nil {
-			return err
-		}
 		results, err := kernels.VerifyAll(g.prefix, names)
 		if err != nil {
 			return err
@@ -132,11 +107,11 @@ func kernelsVerifyCommand(g *globals) *cobra.Command {
 		damaged := false
 		for _, r := range results {
 			damaged = damaged || r.Problem != ""
-			if *format == "text" {
+			if !out.json() {
 				fmt.Printf("%s: %s\n", r.Name, orIntact(r.Problem))
 			}
 		}
-		if *format == "json" {
+		if out.json() {
 			err = printJSON(results)
 		}
 		if damaged {

@@ -33,14 +33,21 @@ func (o *output) flag(c *cobra.Command) {
 	}
 }
 
+func (o *output) json() bool { return o.format == "json" }
+
+// printJSON writes v on standard output, for people and for programs.
+func printJSON(v any) error {
+	enc := json.NewEncoder(os.Stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
 // write shows an answer on standard output. Diagnostics that are part of it are
 // in the JSON already; people read them on standard error.
 func (o *output) write(a answer, diags diag.Diagnostics) error {
-	if o.format == "json" {
-		enc := json.NewEncoder(os.Stdout)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(a); err != nil {
+	if o.json() {
+		if err := printJSON(a); err != nil {
 			return err
 		}
 		if diags.HasErrors() {
@@ -64,7 +71,7 @@ func (o *output) write(a answer, diags diag.Diagnostics) error {
 // writeError is write for a verb that has no answer, because of err.
 func (o *output) writeError(err error) error {
 	var diags diag.Diagnostics
-	if o.format != "json" || !errors.As(err, &diags) {
+	if !o.json() || !errors.As(err, &diags) {
 		return err
 	}
 	return o.write(failure{FormatVersion: "1", Diagnostics: diags}, diags)

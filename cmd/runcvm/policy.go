@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 
@@ -22,25 +21,20 @@ func policyCommand(g *globals) *cobra.Command {
 }
 
 func policyTestCommand(g *globals) *cobra.Command {
-	var format string
+	var out output
 	c := &cobra.Command{
 		Use:   "test [options] FILE...",
 		Short: "Run the cases in files against the policies of --profiles-dir; exit code 1 when one fails",
 		Args:  cobra.MinimumNArgs(1),
 	}
-	c.Flags().StringVar(&format, "format", "text", "text or json")
+	out.flag(c)
 	c.RunE = func(_ *cobra.Command, files []string) error {
-		if format != "text" && format != "json" {
-			return fmt.Errorf("--format %q: use text or json", format)
-		}
 		report, err := g.testPolicies(files)
 		if err != nil {
 			return err
 		}
-		if format == "json" {
-			enc := json.NewEncoder(os.Stdout)
-			enc.SetIndent("", "  ")
-			err = enc.Encode(report)
+		if out.json() {
+			err = printJSON(report)
 		} else {
 			err = report.WriteText(os.Stdout)
 		}

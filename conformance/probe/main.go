@@ -104,7 +104,13 @@ func interfaces(w io.Writer) error {
 	return nil
 }
 
+// serve sends back what connections bring.
 func serve(address string) error {
+	return accept(address, func(conn net.Conn) { _, _ = io.Copy(conn, conn) })
+}
+
+// accept hands each connection to handle, and closes it afterwards.
+func accept(address string, handle func(net.Conn)) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
@@ -116,7 +122,7 @@ func serve(address string) error {
 		}
 		go func() {
 			defer conn.Close()
-			_, _ = io.Copy(conn, conn)
+			handle(conn)
 		}()
 	}
 }

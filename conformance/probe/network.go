@@ -47,24 +47,13 @@ func channels(w io.Writer, name string) error {
 
 // sink takes what connections bring and answers each with the number of bytes.
 func sink(address string) error {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return err
+	return accept(address, func(conn net.Conn) {
+		// Plain reads: splice(2) would flatter.
+		n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{conn}, make([]byte, 1<<20))
+		if err == nil {
+			_, _ = fmt.Fprint(conn, n)
 		}
-		go func() {
-			defer conn.Close()
-			// Plain reads: splice(2) would flatter.
-			n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{conn}, make([]byte, 1<<20))
-			if err == nil {
-				_, _ = fmt.Fprint(conn, n)
-			}
-		}()
-	}
+	})
 }
 
 // pour sends size bytes to a sink and tells how long it took until all had

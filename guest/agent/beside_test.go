@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -86,30 +87,34 @@ func (p pipeStream) next(t *testing.T) string {
 // masks do not show it.
 func TestWaitsForSignals(t *testing.T) {
 	testkit.Require(t, testkit.Root) // reads another process's system call
-	waiting := func(script string) bool {
+	if _, err := os.ReadFile("/proc/self/syscall"); err != nil {
+		t.Skip(err)
+	}
+	// start runs a program until it is in the system call of that number on x86-64.
+	start := func(script, number string) int {
 		cmd := exec.Command("perl", "-MPOSIX", "-e", script)
 		if err := cmd.Start(); err != nil {
 			t.Skip(err)
 		}
-		defer func() {
+		t.Cleanup(func() {
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
-		}()
-		for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-			if waitsForSignals(cmd.Process.Pid) {
-				return true
+		})
+		testkit.Eventually(t, 30*time.Second, func() error {
+			now, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", cmd.Process.Pid))
+			if err == nil && !strings.HasPrefix(string(now), number+" ") {
+				err = fmt.Errorf("it is in %s", now)
 			}
-		}
-		return false
+			return err
+		})
+		return cmd.Process.Pid
 	}
-	if _, err := os.ReadFile("/proc/self/syscall"); err != nil {
-		t.Skip(err)
-	}
-	// 128 is rt_sigtimedwait on x86-64; a set of eight bytes with every signal.
-	if !waiting(`my $set = "\xff" x 8; syscall(128, $set, 0, 0, 8)`) {
+	// rt_sigtimedwait, and a set of eight bytes with every signal.
+	if !waitsForSignals(start(`my $set = "\xff" x 8; syscall(128, $set, 0, 0, 8)`, "128")) {
 		t.Error("a program in sigtimedwait(2) is not known to be")
 	}
-	if waiting(`sleep 100`) {
+	// clock_nanosleep
+	if waitsForSignals(start(`sleep 100`, "230")) {
 		t.Error("one that sleeps is taken for one")
 	}
 }

@@ -3,7 +3,6 @@ package oci
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,10 +77,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if !filepath.IsAbs(root) {
 		root = filepath.Join(bundle, root)
 	}
-	if metadata.Program, err = programOf(bundle, spec); err != nil {
-		return plan.Facts{}, err
-	}
-	if err := r.describeImage(root, &metadata); err != nil {
+	if err := r.describeImage(bundle, root, spec, &metadata); err != nil {
 		return plan.Facts{}, err
 	}
 	return facts.Gather(facts.Options{
@@ -93,23 +89,6 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 		Image:      metadata,
 		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec)},
 	})
-}
-
-// programOf finds the entrypoint's program in the image. That it is not there is
-// no error yet: see checkEntrypoint.
-func programOf(bundle string, spec *specs.Spec) (string, error) {
-	root := spec.Root.Path
-	if !filepath.IsAbs(root) {
-		root = filepath.Join(bundle, root)
-	}
-	if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) {
-		return "", nil // of a container to be, whose image is not unpacked
-	}
-	view, err := image.NewView(bundle, spec)
-	if err != nil {
-		return "", err
-	}
-	return image.Program(view, spec.Process)
 }
 
 // compile chooses the profiles and compiles the plan.

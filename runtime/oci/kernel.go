@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/runcvm/runcvm/engine"
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/kernels"
@@ -18,11 +20,12 @@ import (
 
 func (r *Runtime) guestProgram() string { return filepath.Join(r.Prefix, install.GuestPath) }
 
-// describeImage looks into the image below root: what it says that it is, and
-// its kernel. For an image without a kernel this takes well below a millisecond.
-// A root that is not there yet, such as that of a container which is only
-// planned, tells nothing.
-func (r *Runtime) describeImage(root string, i *plan.Image) error {
+// describeImage looks into the image below root: what it says that it is, its
+// kernel, and the entrypoint's program, whose absence is no error yet (see
+// checkEntrypoint). For an image without a kernel this takes well below a
+// millisecond. A root that is not there yet, such as that of a container which
+// is only planned, tells nothing.
+func (r *Runtime) describeImage(bundle, root string, spec *specs.Spec, i *plan.Image) error {
 	err := image.Describe(root, i)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -34,7 +37,14 @@ func (r *Runtime) describeImage(root string, i *plan.Image) error {
 	if i.OSRelease != nil {
 		release = *i.OSRelease
 	}
-	i.Kernel, i.UnusableKernels, err = kernels.OfImage(root, catalogue.Places(release.ID, release.IDLike), r.guestProgram())
+	if i.Kernel, i.UnusableKernels, err = kernels.OfImage(root, catalogue.Places(release.ID, release.IDLike), r.guestProgram()); err != nil {
+		return err
+	}
+	view, err := image.NewView(bundle, spec)
+	if err != nil {
+		return err
+	}
+	i.Program, err = image.Program(view, spec.Process)
 	return err
 }
 
