@@ -128,6 +128,10 @@ var (
 		Block: "disk", Label: AnyLabel, Name: "queues", Rules: "min=1,max=64",
 		Doc: `The number of the disk's virtqueues; one for each vCPU when it is not set.`,
 	})
+	DiskIOThread = attr[bool](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "iothread", Preset: true,
+		Doc: `Whether the disk's I/O has a thread of its own in QEMU; without one, QEMU's main loop does it, which other devices then wait for.`,
+	})
 	NetworkMode = attr[string](Attribute{
 		Block: "network", Name: "mode", Rules: "oneof=auto none",
 		Doc: `"auto" gives the machine the container's own interfaces, with their addresses; "none" gives it the loopback only.`,

@@ -14,7 +14,7 @@ policy "built-in" {
       "kernel.source", "kernel.distribution", "kernel.version", "kernel.append",
       "kernel.modules", "kernel.debug",
       "firmware.type", "rootfs.cache", "network.mode", "network.queues",
-      "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
+      "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues", "disk.iothread",
       "init.mode", "init.system", "cgroupfs.mode",
       "agent.boot_timeout", "agent.stop_timeout",
     ]
