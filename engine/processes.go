@@ -39,6 +39,8 @@ func (c *compiler) qemuArguments() []string {
 	q.Flag("no-user-config")
 	q.Flag("no-reboot")
 	q.Value("display", "none")
+	// ps -L and top -H tell vCPUs and I/O threads apart.
+	q.Properties("name", "", qemu.Property{Name: "debug-threads", Value: "on"})
 	q.Properties("machine", m.Type, c.machineProperties()...)
 	c.addAccelerator(&q)
 	model, properties := c.cpuModel()

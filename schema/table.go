@@ -144,6 +144,10 @@ var (
 		Block: "disk", Label: AnyLabel, Name: "queues", Rules: "min=1,max=64",
 		Doc: `The number of the disk's virtqueues; one for each vCPU when it is not set.`,
 	})
+	DiskIOThread = attr[bool](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "iothread", Preset: true,
+		Doc: `Whether the disk's I/O has a thread of its own in QEMU; without one, QEMU's main loop does it, which other devices then wait for.`,
+	})
 	NetworkMode = attr[string](Attribute{
 		Block: "network", Name: "mode", Rules: "oneof=auto tc bridge none",
 		Doc: `How the container's interfaces reach the machine, which has their addresses in either way. "tc" moves the frames by filters of the host's traffic control; "bridge" does so by a bridge in the container, for hosts without the modules of "tc"; "auto" is "tc" where that is usable, else "bridge", and the plan has the reason; "none" gives the machine the loopback only.`,

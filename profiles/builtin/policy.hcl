@@ -17,7 +17,7 @@ policy "built-in" {
       "rootfs.type", "rootfs.cache", "rootfs.read_only", "rootfs.submounts", "volumes.cache",
       "network.mode", "network.model", "network.mtu", "network.queues", "network.ports",
       "nic.model", "nic.mtu", "nic.queues",
-      "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
+      "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues", "disk.iothread",
       "init.mode", "init.system", "cgroupfs.mode",
       "agent.boot_timeout", "agent.stop_timeout",
     ]
