@@ -22,6 +22,9 @@ type Options struct {
 	Image    plan.Image
 	Bundle   plan.Bundle
 	Kernels  []plan.InstalledKernel
+	// ProbeNetwork finds out which network modes work, for facts that a plan is made
+	// with.
+	ProbeNetwork func() (tc, bridge plan.Usable)
 	// KernelsDir is where Kernels are.
 	KernelsDir string
 }
@@ -35,10 +38,16 @@ func Gather(o Options) (plan.Facts, error) {
 	}
 	v := Probe(o.CacheDir)
 	host.TSCKHz = v.TSCKHz
+	var tc, bridge plan.Usable
+	if o.ProbeNetwork != nil {
+		tc, bridge = probeNetwork(o.CacheDir, o.ProbeNetwork)
+	}
 	return plan.Facts{
 		Host:     host,
 		KVM:      v.KVM,
 		VHostNet: probeVHostNet(vhostNetDevice),
+		TC:       tc,
+		Bridge:   bridge,
 		Vsock:    vsock.Probe(),
 		Tools:    o.Tools,
 		Image:    o.Image,
