@@ -146,6 +146,11 @@ func (c *compiler) compileSysctl() {
 		}
 		guest[reserved] = ports
 		c.plan.OCI.Sysctl = map[string]string{"net.ipv4.ip_local_port_range": fmt.Sprintf("%d %d", first, last)}
+		if c.plan.Network.Mode == plan.ModeBridge && c.facts.Host.IPv6 {
+			// Docker turns IPv6 off but for its own interfaces, and the container's stack
+			// moves to another one.
+			c.plan.OCI.Sysctl["net.ipv6.conf.default.disable_ipv6"] = "0"
+		}
 	}
 	if len(guest) > 0 {
 		c.plan.Guest.Sysctl = guest

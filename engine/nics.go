@@ -61,7 +61,9 @@ func (c *compiler) nic(name string) plan.NIC {
 // mtu checks an MTU, in bytes; 0 stays the interface's own, of which only the
 // supervisor knows.
 func (c *compiler) mtu(what, model string, mtu setting[int]) int {
-	fits := func(model string) bool { return mtu.value == 0 || mtu.value >= minMTU && mtu.value <= qemu.MaxMTU(model) }
+	fits := func(model string) bool {
+		return mtu.value == 0 || mtu.value >= minMTU && mtu.value <= qemu.MaxMTU(model)
+	}
 	// What does not fit the network block's own model either has been reported.
 	if !fits(model) && (mtu.own || fits(schema.NetworkModel.Of(c.profile))) {
 		c.diags.Errorf("Impossible MTU", "The %s is to have the MTU %d; the model %q takes %d to %d.%s", what, mtu.value, model, minMTU, qemu.MaxMTU(model), c.blame(mtu.from))

@@ -34,6 +34,7 @@ type Host struct {
 	MemoryMiB    int    `json:"memory_mib"`
 	TSCKHz       int    `json:"tsc_khz,omitempty"` // 0 when unknown
 	HasTun       bool   `json:"has_tun"`           // /dev/net/tun is a character device
+	IPv6         bool   `json:"ipv6"`              // the kernel has IPv6
 	// MaxOpenFiles is the highest RLIMIT_NOFILE that a container can be given:
 	// fs.nr_open when the runtime has CAP_SYS_RESOURCE, else its own hard limit.
 	// 0 when unknown.

@@ -5,6 +5,7 @@ package facts
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -81,6 +82,7 @@ func readHost() (plan.Host, error) {
 		CPUs:         cpus,
 		MemoryMiB:    int(uint64(info.Totalram) * uint64(info.Unit) >> 20),
 		HasTun:       isCharDevice("/dev/net/tun"),
+		IPv6:         hasIPv6(),
 		MaxOpenFiles: files.Max,
 	}, nil
 }
@@ -108,6 +110,11 @@ func usableCPUs() (int, error) {
 		return set.Count(), nil
 	}
 	return 0, errors.New("read the CPU affinity (sched_getaffinity): the kernel has more than 65536 CPUs")
+}
+
+func hasIPv6() bool {
+	_, err := os.Stat("/proc/sys/net/ipv6")
+	return err == nil
 }
 
 func isCharDevice(path string) bool {

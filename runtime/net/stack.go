@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sort"
 
 	"github.com/vishvananda/netlink"
@@ -40,7 +41,22 @@ func (b *bridged) moveStack(t *Tap) error {
 	if b.addresses, b.routes, err = configuration(t.peer); err != nil {
 		return err
 	}
+	err = move(b.addresses, b.routes, t.peer, link)
+	if !errors.Is(err, errNoIPv6) {
+		return err
+	}
+	t.Lacks = append(t.Lacks, fmt.Sprintf("IPv6 is turned off for new interfaces of the container (net.ipv6.conf.default.disable_ipv6): "+
+		"around the machine, nothing can use the IPv6 addresses of %s. The guest can.", t.Interface))
+	b.addresses, b.routes = only4(b.addresses, b.routes)
 	return move(b.addresses, b.routes, t.peer, link)
+}
+
+// errNoIPv6 means that an interface may not have IPv6 addresses.
+var errNoIPv6 = errors.New("IPv6 is turned off")
+
+func only4(addresses []netlink.Addr, routes []netlink.Route) ([]netlink.Addr, []netlink.Route) {
+	return slices.DeleteFunc(addresses, func(a netlink.Addr) bool { return a.IP.To4() == nil }),
+		slices.DeleteFunc(routes, func(r netlink.Route) bool { return r.Family == netlink.FAMILY_V6 })
 }
 
 // nonblocking hands f's descriptor on to a file whose Close ends a Read.
@@ -97,7 +113,11 @@ func move(addresses []netlink.Addr, routes []netlink.Route, from, to netlink.Lin
 		} else {
 			moved.Broadcast = a.Broadcast
 		}
-		if err := netlink.AddrReplace(to, &moved); err != nil {
+		err := netlink.AddrReplace(to, &moved)
+		if errors.Is(err, unix.EACCES) && a.IP.To4() == nil {
+			return errNoIPv6
+		}
+		if err != nil {
 			return fmt.Errorf("give the address %s to interface %s: %w", a.IPNet, to.Attrs().Name, err)
 		}
 	}

@@ -26,6 +26,9 @@ type Tap struct {
 	MTU       int        // bytes
 	Queues    []*os.File // one for each pair of queues, in blocking mode
 
+	// Lacks holds a sentence for each thing that the container's own stack has lost.
+	Lacks []string
+
 	peer    netlink.Link
 	index   int
 	bridged *bridged // nil for a tap that is joined by tc

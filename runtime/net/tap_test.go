@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,6 +129,21 @@ func TestKeptPorts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBridgeWithoutIPv6 has a namespace as Docker makes it: new interfaces have no
+// IPv6.
+func TestBridgeWithoutIPv6(t *testing.T) {
+	w := newWire(t, wireOptions{mode: plan.ModeBridge, before: func() error {
+		return os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0)
+	}})
+	if len(w.tap.Lacks) != 1 || !strings.Contains(w.tap.Lacks[0], "eth0") {
+		t.Errorf("lacks %q", w.tap.Lacks)
+	}
+	listen(t, w.guest, net.JoinHostPort(vm6, "80"), "guest")
+	expectAnswer(t, w.outside, net.JoinHostPort(vm6, "80"), "guest")
+	listen(t, w.container, net.JoinHostPort(vm4, "61200"), "container")
+	expectAnswer(t, w.outside, net.JoinHostPort(vm4, "61200"), "container")
 }
 
 // udpEcho answers datagrams in the namespace.

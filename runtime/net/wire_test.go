@@ -33,6 +33,7 @@ type wireOptions struct {
 	queues  int // pairs of queues of the tap; 0 is 1
 	mode    string
 	kept    []plan.PortRange // beside the reserved ports
+	before  func() error     // in the container's namespace, before the tap is attached
 }
 
 // The addresses of every wire.
@@ -61,6 +62,11 @@ func newWire(t testing.TB, o wireOptions) *wire {
 		return os.WriteFile(localPorts, fmt.Appendf(nil, "%d %d", testReserved[0], testReserved[1]), 0o644)
 	})
 	w.container.Run(func() (err error) {
+		if o.before != nil {
+			if err := o.before(); err != nil {
+				return err
+			}
+		}
 		kept := Kept(&plan.Network{ReservedPorts: testReserved, Ports: o.kept})
 		w.tap, err = Attach("eth0", Join{Queues: max(o.queues, 1), Mode: o.mode, Kept: kept})
 		return err

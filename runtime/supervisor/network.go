@@ -105,6 +105,9 @@ func (s *Supervisor) attach(i int, iface *api.Interface) error {
 	if err != nil {
 		return err
 	}
+	for _, sentence := range tap.Lacks {
+		s.log.Warn("network", "lacks", sentence)
+	}
 	if p.Model != guestDefaultModel {
 		iface.Driver = p.Model
 	}
