@@ -79,7 +79,7 @@ profile "default" {
     ports  = []
 
     # Networks that are connected while the machine runs.
-    slots = 2
+    slots = 1
   }
 
   init {
