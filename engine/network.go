@@ -36,6 +36,9 @@ func (c *compiler) compileNetwork() {
 		c.diags.Errorf("No /dev/net/tun",
 			"The machine's network needs taps, and the host has no character device /dev/net/tun. Load the driver (modprobe tun), or set network.mode = \"none\" in a profile.%s", c.blame(schema.NetworkMode.Attribute))
 	}
+	if vnc := c.plan.Display.VNC; vnc != nil {
+		c.plan.Network.Ports = []plan.PortRange{{Protocol: plan.ProtocolTCP, First: vnc.Port, Last: vnc.Port}}
+	}
 	c.plan.Network.Queues = c.queues()
 	c.plan.Network.VHost, c.plan.Network.VHostReason = c.vhost()
 }
@@ -100,6 +103,9 @@ func (c *compiler) compileSysctl() {
 	if c.plan.Network.Mode == "tc" {
 		first, last := c.plan.Network.ReservedPorts[0], c.plan.Network.ReservedPorts[1]
 		ports := fmt.Sprintf("%d-%d", first, last)
+		for _, p := range c.plan.Network.Ports {
+			ports += fmt.Sprintf(",%d-%d", p.First, p.Last)
+		}
 		if own := strings.TrimSpace(guest[reserved]); own != "" {
 			ports = own + "," + ports
 		}

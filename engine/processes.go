@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/runcvm/runcvm/engine/plan"
@@ -29,7 +30,7 @@ func (c *compiler) qemuArguments() []string {
 	q.Flag("nodefaults")
 	q.Flag("no-user-config")
 	q.Flag("no-reboot")
-	q.Value("display", "none")
+	q.Value("display", c.frontend())
 	q.Properties("machine", m.Type, c.machineProperties()...)
 	c.addAccelerator(&q)
 	model, properties := c.cpuModel()
@@ -54,11 +55,12 @@ func (c *compiler) qemuArguments() []string {
 	q.Socket("share", plan.FDShare)
 	q.Device(qemu.VhostUserFSPCI{ID: "sharefs", Chardev: "share", Tag: shareTag, QueueSize: 1024})
 	c.diskArguments(&q)
+	c.displayDevices(&q)
 	return q.Args()
 }
 
 func (c *compiler) machineProperties() []qemu.Property {
-	return []qemu.Property{
+	properties := []qemu.Property{
 		{Name: "memory-backend", Value: "ram"},
 		// None of these is used, and the guest would look for each of them. Not
 		// graphics=off: SeaBIOS then writes to the console.
@@ -66,8 +68,13 @@ func (c *compiler) machineProperties() []qemu.Property {
 		{Name: "smbus", Value: "off"},
 		{Name: "sata", Value: "off"},
 		{Name: "i8042", Value: "off"},
-		{Name: "usb", Value: "off"},
+		{Name: "usb", Value: "off"}, // the controller is a device, see displayDevices
 	}
+	if c.plan.Display.VGA != noVGA {
+		// The keyboard of who looks at the screen: every kernel drives it.
+		properties = slices.DeleteFunc(properties, func(p qemu.Property) bool { return p.Name == "i8042" })
+	}
+	return properties
 }
 
 // virtiofsdArguments serves the shared directory on an inherited socket. Both

@@ -23,6 +23,7 @@ type Plan struct {
 	Machine  Machine  `json:"machine"`
 	Kernel   Kernel   `json:"kernel"`
 	Firmware Firmware `json:"firmware"`
+	Display  Display  `json:"display"`
 	Rootfs   Rootfs   `json:"rootfs"`
 	Disks    []Disk   `json:"disks,omitempty"` // in the order of their names
 	Network  Network  `json:"network"`
@@ -79,7 +80,9 @@ type Machine struct {
 	// KVMDescriptor says that QEMU gets /dev/kvm as the open descriptor FDKVM.
 	KVMDescriptor bool `json:"kvm_descriptor,omitempty"`
 	// Nested says that the guest's processor has virtualisation.
-	Nested    bool `json:"nested,omitempty"`
+	Nested bool `json:"nested,omitempty"`
+	// USB says that there is a USB controller with a tablet.
+	USB       bool `json:"usb,omitempty"`
 	CPUs      int  `json:"cpus"` // vCPUs
 	MemoryMiB int  `json:"memory_mib"`
 	// OverheadMiB is what the memory limit of the container's cgroup grows by:
@@ -124,6 +127,42 @@ type Firmware struct {
 	Type string `json:"type"` // "seabios" or "qboot"
 }
 
+// Display is what shows the machine to people.
+type Display struct {
+	Mode string `json:"mode"` // DisplayHeadless and so on
+	// VGA is the graphics adapter, in QEMU's words: "none", "virtio", "std" or
+	// "cirrus".
+	VGA string `json:"vga"`
+	// VNC is the VNC server; nil for none.
+	VNC *VNC `json:"vnc,omitempty"`
+	// Console is the device in the guest that is the entrypoint's terminal; empty
+	// where its streams are the container's.
+	Console string `json:"console,omitempty"`
+}
+
+// Modes of Display.
+const (
+	DisplayHeadless = "headless"
+	DisplaySerial   = "serial"
+	DisplayVNC      = "vnc"
+	DisplayCurses   = "curses"
+)
+
+// VNC is a server of QEMU's in the container's network namespace.
+type VNC struct {
+	Number int    `json:"number"` // of the display
+	Port   uint16 `json:"port"`   // TCP
+	// PasswordFile is the file of the host that has the password, which `create`
+	// copies to the state folder as VNCPassword; empty for none.
+	PasswordFile string `json:"password_file,omitempty"`
+}
+
+// VNCPort is the port of VNC's display 0.
+const VNCPort = 5900
+
+// VNCPassword is the name of the VNC server's password in the state folder.
+const VNCPassword = "vnc-password"
+
 // Rootfs is how the image's root reaches the guest.
 type Rootfs struct {
 	Type     string `json:"type"`  // "virtiofs"
@@ -154,6 +193,9 @@ type Network struct {
 	// ReservedPorts is the local port range, both ends included, that stays
 	// with the container's own stack.
 	ReservedPorts [2]uint16 `json:"reserved_ports"`
+	// Ports stay with the container's own stack as well: those of servers that
+	// run around the machine.
+	Ports []PortRange `json:"ports,omitempty"`
 	// Queues is the number of pairs of queues of each interface.
 	Queues int `json:"queues,omitempty"`
 	// VHost says that the host's kernel moves the frames, by a descriptor of
@@ -162,6 +204,19 @@ type Network struct {
 	// VHostReason says why, in a sentence, when VHost was chosen by "auto".
 	VHostReason string `json:"vhost_reason,omitempty"`
 }
+
+// PortRange are ports of a protocol, both ends included.
+type PortRange struct {
+	Protocol string `json:"protocol"` // ProtocolTCP or ProtocolUDP
+	First    uint16 `json:"first"`
+	Last     uint16 `json:"last"`
+}
+
+// Protocols that have ports.
+const (
+	ProtocolTCP = "tcp"
+	ProtocolUDP = "udp"
+)
 
 // Init is the machine's PID 1.
 type Init struct {

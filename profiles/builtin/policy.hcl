@@ -13,17 +13,17 @@ policy "built-in" {
       "machine.accel", "machine.cpus", "machine.memory",
       "kernel.source", "kernel.distribution", "kernel.version", "kernel.append",
       "kernel.modules", "kernel.debug",
-      "firmware.type", "rootfs.cache", "network.mode", "network.queues",
+      "firmware.type", "machine.usb", "display.mode", "display.vga", "display.vnc", "rootfs.cache", "network.mode", "network.queues",
       "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
       "init.mode", "init.system", "cgroupfs.mode",
       "agent.boot_timeout", "agent.stop_timeout",
     ]
     # These give the guest more of the host's kernel, or take its processors; those
-    # of the kernel are files of the host.
+    # of the kernel and the password's are files of the host.
     deny = [
       "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
       "security.sys_admin", "network.vhost", "agent.transport", "var.*",
-      "kernel.image", "kernel.initramfs", "kernel.modules_dir",
+      "kernel.image", "kernel.initramfs", "kernel.modules_dir", "display.password_file",
     ]
   }
 

@@ -8,6 +8,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/engine/plan"
 )
 
 const tunDevice = "/dev/net/tun"
@@ -33,14 +35,22 @@ type Tap struct {
 // addresses takes its place on the network. TCP and UDP packets to the ports
 // from reserved[0] to reserved[1] stay with the container's own stack, which
 // needs them as its net.ipv4.ip_local_port_range. There are queues (at least
-// one) pairs of queues.
+// one) pairs of queues. Packets to further ports, those of servers in the
+// container, stay as well.
 //
 // The tap has virtio-net headers. Hand Queues to QEMU, then close them with
 // Release.
-func Attach(iface string, index, queues int, reserved [2]uint16) (_ *Tap, err error) {
+func Attach(iface string, index, queues int, reserved [2]uint16, servers ...plan.PortRange) (_ *Tap, err error) {
 	masks, err := portMasks(reserved[0], reserved[1])
 	if err != nil {
 		return nil, err
+	}
+	for _, s := range servers {
+		more, err := portMasks(s.First, s.Last)
+		if err != nil {
+			return nil, err
+		}
+		masks = append(masks, more...)
 	}
 	peer, err := netlink.LinkByName(iface)
 	if err != nil {

@@ -50,7 +50,7 @@ func (s *Supervisor) attachNetwork(context.Context) error {
 // frames where the plan says so.
 func (s *Supervisor) attach(i int, iface api.Interface) error {
 	n, p := &s.network, &s.plan.Network
-	tap, err := vmnet.Attach(iface.Name, i, p.Queues, p.ReservedPorts)
+	tap, err := vmnet.Attach(iface.Name, i, p.Queues, p.ReservedPorts, p.Ports...)
 	if err != nil {
 		return err
 	}
