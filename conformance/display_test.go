@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -150,4 +151,90 @@ func TestVNCPassword(t *testing.T) {
 	if plan := must(t, docker(t, "top", c.name, "-eo", "pid,args")); strings.Contains(plan, password) {
 		t.Errorf("the password is in a command line:\n%s", plan)
 	}
+}
+
+// TestDesktop boots the profile "desktop-vnc" on a kernel with drivers for
+// graphics, and with USB.
+func TestDesktop(t *testing.T) {
+	vmOnly(t)
+	e := alone(t)
+	c := background(t, append([]string{"--label", "runcvm.profile=desktop-vnc", "--env", "RUNCVM_KERNEL=" + genericKernel(t), "--env", "RUNCVM_QEMU_USB=on",
+		"--memory", "1g", "--publish", "127.0.0.1::5900", image}, shellOnScreen...)...)
+	c.opened()
+	client := c.vnc(e, "5900", "")
+	typeAt(t, client, "tty > /typed\n")
+	eventually(t, "the shell at the screen has run the command", func() bool { return c.exec("cat", "/typed").Stdout == "/dev/tty1\n" })
+	if f := screen(t, client); f.Width != 1280 || f.Height != 800 {
+		t.Errorf("the screen has %d by %d pixels, want those of the graphics driver", f.Width, f.Height)
+	}
+	for _, device := range []string{"/dev/fb0", "/dev/dri/card0", "/dev/tty1", "/dev/input/event0"} {
+		must(t, c.exec("test", "-c", device))
+	}
+	must(t, c.exec("sh", "-c", "head -c 2000000 /dev/urandom > /dev/fb0"))
+	eventually(t, "the screen shows what is drawn", func() bool { return screen(t, client).Colours() > 100_000 })
+	equal(t, "USB devices", must(t, c.exec("sh", "-c", "cat /sys/bus/usb/devices/*/product | grep QEMU")), "QEMU USB Tablet\n")
+	if inputs := must(t, c.exec("cat", "/proc/bus/input/devices")); !strings.Contains(inputs, "QEMU USB Tablet") || !strings.Contains(inputs, "QEMU Virtio Tablet") {
+		t.Errorf("the machine lacks a tablet:\n%s", inputs)
+	}
+}
+
+// TestSerial has the container's streams be the machine's serial port.
+func TestSerial(t *testing.T) {
+	serial := []string{"--env", "RUNCVM_DISPLAY_MODE=serial"}
+	t.Run("the kernel's words", func(t *testing.T) {
+		start(t)
+		vmOnly(t)
+		r := run(t, append(serial, "--env", "RUNCVM_KERNEL_DEBUG=1", image, "sh", "-c", "tty; seq 1 3000; echo last >&2; exit 7")...)
+		kernel, program, _ := strings.Cut(r.Stdout, "/dev/ttyS0\r\n")
+		if r.Code != 7 || !strings.Contains(kernel, "Linux version ") {
+			t.Errorf("exit code %d, and before the program:\n%s", r.Code, kernel)
+		}
+		next := 1
+		for line := range strings.SplitSeq(program, "\r\n") {
+			if line == strconv.Itoa(next) { // the kernel's words may be in between
+				next++
+			}
+		}
+		if next != 3001 || !strings.Contains(program, "last\r\n") {
+			t.Errorf("the line %d is missing, or the last one: %q", next, program[max(0, len(program)-200):])
+		}
+	})
+	t.Run("terminal", func(t *testing.T) {
+		start(t)
+		vmOnly(t)
+		term := onTerminal(t, append(append([]string{"run", "--rm", "-it", "--name", newName(t), "--runtime", underTest()}, serial...), image, "bash", "--norc")...)
+		term.expect(`# $`)
+		term.send("tty < /dev/console; stty size; echo $((6*7))-answer\r")
+		term.expect(`/dev/console\r\n33 111\r\n42-answer\r\n`)
+		term.resize(44, 122)
+		term.send("sh -c '" + sizeScript("44 122") + "'\r")
+		term.expect("size-is-44x122\r\n")
+		term.send("sh -c 'trap \"exit 5\" INT; echo ready-$((1+1)); while :; do sleep 0.1; done'; exit $?\r")
+		term.expect("ready-2")
+		term.send("\x03")
+		equal(t, "exit code", term.code(), 5)
+	})
+	t.Run("systemd", func(t *testing.T) {
+		start(t)
+		vmOnly(t)
+		c := background(t, append(serial, "--tty", systemdImage(t))...)
+		equal(t, "state", c.booted(), "running")
+		eventually(t, "a getty's greeting", func() bool { return strings.Contains(c.logs().Stdout, " ttyS0") })
+		must(t, docker(t, "stop", "--time", stopLimit, c.name))
+		equal(t, "exit code", c.inspect("{{.State.ExitCode}}"), "0")
+	})
+}
+
+// TestCurses draws the machine's screen on a terminal.
+func TestCurses(t *testing.T) {
+	start(t)
+	vmOnly(t)
+	term := onTerminal(t, "run", "--rm", "-it", "--name", newName(t), "--runtime", underTest(), "--env", "RUNCVM_QEMU_DISPLAY=curses", image,
+		"sh", "-c", "tty; echo term-is-$TERM; exec sh")
+	term.expect("SeaBIOS")
+	term.expect("/dev/tty1")
+	term.expect("term-is-linux")
+	term.send("echo $((6*7))-answer; exit 5\r")
+	term.expect("42-answer")
+	equal(t, "exit code", term.code(), 5)
 }
