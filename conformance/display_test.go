@@ -2,9 +2,11 @@ package conformance
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -57,15 +59,17 @@ func screen(t *testing.T, client *rfb.Client) rfb.Frame {
 	return f
 }
 
-// typeAt types a text and waits until the screen shows more than it did.
+// typeAt types a text without spaces, a key after the screen shows the one before:
+// a keyboard forgets keys when nobody takes them.
 func typeAt(t *testing.T, client *rfb.Client, text string) {
 	t.Helper()
-	// A letter has more pixels than this, a cursor that blinks no more than two.
-	before := screen(t, client).Lit()
-	if err := client.Type(text); err != nil {
-		t.Fatal(err)
+	for _, key := range text {
+		before := screen(t, client)
+		if err := client.Type(string(key)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, fmt.Sprintf("the screen shows the key %q", key), func() bool { return screen(t, client) != before })
 	}
-	eventually(t, "the screen shows "+text, func() bool { return screen(t, client).Lit() > before+10*len(text) })
 }
 
 // passwordFile writes a password that only its owner may read.
@@ -78,8 +82,9 @@ func passwordFile(t *testing.T, password string) string {
 	return name
 }
 
-// shellOnScreen is a container's command: a shell at the machine's screen.
-var shellOnScreen = []string{"sh", "-c", "setsid sh -c 'exec </dev/tty1 >/dev/tty1 2>&1; touch /opened; exec sh -i' & exec sleep infinity"}
+// shellOnScreen is a container's command: a shell at the machine's screen, which
+// has no cursor, so that nothing changes by itself.
+var shellOnScreen = []string{"sh", "-c", `setsid sh -c 'exec </dev/tty1 >/dev/tty1 2>&1; printf "\033[?25l"; touch /opened; exec sh -i' & exec sleep infinity`}
 
 // opened waits until shellOnScreen has its keyboard: what is typed before is lost.
 func (c *container) opened() {
@@ -109,7 +114,7 @@ func TestVNC(t *testing.T) {
 			c := background(t, append(append(options, image), shellOnScreen...)...)
 			c.opened()
 			client := c.vnc(e, k.port, "")
-			typeAt(t, client, "tty > /typed\n")
+			typeAt(t, client, "tty>/typed\n")
 			eventually(t, "the shell at the screen has run the command", func() bool { return c.exec("cat", "/typed").Stdout == "/dev/tty1\n" })
 			pci := must(t, c.exec("sh", "-c", `for d in /sys/bus/pci/devices/*; do echo $(cat $d/vendor $d/device $d/class); done`))
 			for _, want := range []string{k.adapter + " 0x030000", "0x1af4 0x1052 ", " 0x040300"} {
@@ -138,7 +143,7 @@ func TestVNCPassword(t *testing.T) {
 		"--env", "RUNCVM_DISPLAY_PASSWORD_FILE=" + passwordFile(t, password), image}, shellOnScreen...)...)
 	c.opened()
 	client := c.vnc(e, "5901", password)
-	typeAt(t, client, "echo typed\n")
+	typeAt(t, client, "tty\n")
 	address := c.published("5901")
 	for _, wrong := range []string{"hus8hhuz", "x"} {
 		if _, err := dialVNC(e, address, wrong); !errors.Is(err, rfb.ErrRefused) {
@@ -162,7 +167,7 @@ func TestDesktop(t *testing.T) {
 		"--memory", "1g", "--publish", "127.0.0.1::5900", image}, shellOnScreen...)...)
 	c.opened()
 	client := c.vnc(e, "5900", "")
-	typeAt(t, client, "tty > /typed\n")
+	typeAt(t, client, "tty>/typed\n")
 	eventually(t, "the shell at the screen has run the command", func() bool { return c.exec("cat", "/typed").Stdout == "/dev/tty1\n" })
 	if f := screen(t, client); f.Width != 1280 || f.Height != 800 {
 		t.Errorf("the screen has %d by %d pixels, want those of the graphics driver", f.Width, f.Height)
@@ -225,16 +230,28 @@ func TestSerial(t *testing.T) {
 	})
 }
 
+// drawing matches how programs move on a terminal and colour it.
+var drawing = regexp.MustCompile(`\x1b(\[[0-9;?]*[a-zA-Z]|\(B|[=>])|\r`)
+
 // TestCurses draws the machine's screen on a terminal.
 func TestCurses(t *testing.T) {
 	start(t)
 	vmOnly(t)
 	term := onTerminal(t, "run", "--rm", "-it", "--name", newName(t), "--runtime", underTest(), "--env", "RUNCVM_QEMU_DISPLAY=curses", image,
 		"sh", "-c", "tty; echo term-is-$TERM; exec sh")
-	term.expect("SeaBIOS")
-	term.expect("/dev/tty1")
-	term.expect("term-is-linux")
-	term.send("echo $((6*7))-answer; exit 5\r")
-	term.expect("42-answer")
+	drawn := func(text string) {
+		t.Helper()
+		eventually(t, "the terminal shows "+text, func() bool { return strings.Contains(drawing.ReplaceAllString(term.shown(), ""), text) })
+	}
+	drawn("SeaBIOS")
+	drawn("/dev/tty1")
+	drawn("term-is-linux")
+	for _, key := range "echo $((6*7))-answer; exit 5" {
+		before := len(term.shown())
+		term.send(string(key))
+		eventually(t, fmt.Sprintf("the terminal shows the key %q", key), func() bool { return len(term.shown()) > before })
+	}
+	term.send("\r")
+	drawn("42-answer")
 	equal(t, "exit code", term.code(), 5)
 }

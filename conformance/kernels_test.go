@@ -382,14 +382,21 @@ func genericKernel(t *testing.T) string {
 }
 
 // TestGenericKernel adds Debian's generic kernel from its package, boots it,
-// and removes it when no machine runs it.
+// with the network devices that the cloud kernel has no drivers for, and removes
+// it when no machine runs it.
 func TestGenericKernel(t *testing.T) {
 	vmOnly(t)
 	alone(t)
 	name := genericKernel(t)
 	must(t, suiteRuntime(t, "kernels", "verify", name))
-	c := background(t, "--env", "RUNCVM_KERNEL="+name, image, "sh", "-c", "uname -r; sleep infinity")
+	w := newDeviceNetworks(t, 44, 45, 46)
+	c := w.machine("--env", "RUNCVM_KERNEL="+name, "--env", `RUNCVM_PROFILE=
+		network { model = "e1000e" }
+		nic "eth1" { model = "e1000" }
+		nic "eth2" { model = "rtl8139" }`, probeImage, "sh", "-c", "uname -r; sleep infinity")
 	c.logged(filepath.Base(name))
+	equal(t, "drivers and MTUs", must(t, c.exec("sh", "-c", driversAndMTUs)), "eth0 e1000e 1500\neth1 e1000 1500\neth2 8139cp 1500\n")
+	w.echo(c)
 	if r := suiteRuntime(t, "kernels", "remove", name); r.Code == 0 || !strings.Contains(r.Stderr, "in use") {
 		t.Errorf("removed under a running machine: %+v", r)
 	}
