@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/bits"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -320,10 +321,7 @@ func (c *Client) Type(text string) error {
 		if r == '\n' {
 			key = KeyReturn
 		}
-		shifted := r >= 'A' && r <= 'Z'
-		for _, s := range []rune(`~!@#$%^&*()_+{}|:"<>?`) {
-			shifted = shifted || r == s
-		}
+		shifted := r >= 'A' && r <= 'Z' || strings.ContainsRune(`~!@#$%^&*()_+{}|:"<>?`, r)
 		if shifted {
 			if err := c.key(keyShift, true); err != nil {
 				return err
