@@ -241,7 +241,7 @@ func TestCurses(t *testing.T) {
 		"sh", "-c", "tty; echo term-is-$TERM; exec sh")
 	drawn := func(text string) {
 		t.Helper()
-		eventually(t, "the terminal shows "+text, func() bool { return strings.Contains(drawing.ReplaceAllString(term.shown(), ""), text) })
+		within(t, bootLimit, "the terminal shows "+text, func() bool { return strings.Contains(drawing.ReplaceAllString(term.shown(), ""), text) })
 	}
 	drawn("SeaBIOS")
 	drawn("/dev/tty1")
