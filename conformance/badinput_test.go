@@ -100,8 +100,35 @@ func TestBadInput(t *testing.T) {
 				return []string{path}
 			},
 		},
-		"network of the host": {runtime: "runcvm", options: []string{"--network", "host"}, words: []string{"Host network not supported", "publish ports"}},
-		"too little memory":   {runtime: "runcvm", options: []string{"--memory", "6m"}, words: []string{"memory"}},
+		"network of the host":         {runtime: "runcvm", options: []string{"--network", "host"}, words: []string{"Host network not supported", "publish ports"}},
+		"curses without a terminal":   {runtime: "runcvm", options: []string{"--env", "RUNCVM_QEMU_DISPLAY=curses"}, words: []string{"docker run -it"}},
+		"VNC display out of range":    {runtime: "runcvm", options: []string{"--env", "RUNCVM_QEMU_VNC_DISPLAY=59636"}, words: []string{"59635"}},
+		"VNC display that is taken":   {runtime: "runcvm", options: []string{"--env", "RUNCVM_QEMU_VNC_DISPLAY=55300"}, words: []string{"61200", "61184 to 61439"}},
+		"adapter that QEMU has alone": {runtime: "runcvm", options: []string{"--env", "RUNCVM_QEMU_VGA=qxl"}, words: []string{"virtio", "std", "cirrus"}},
+		"no file with the password": {
+			runtime: "runcvm", options: []string{"--env", "RUNCVM_DISPLAY_MODE=vnc", "--env", "RUNCVM_DISPLAY_PASSWORD_FILE=/no/such/file"},
+			words: []string{"/no/such/file", "does not exist"},
+		},
+		"password that others may read": {
+			runtime: "runcvm-profiles",
+			prepare: func(t *testing.T) []string {
+				secret := passwordFile(t, "abcdefgh")
+				if err := os.Chmod(secret, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				write("secret.hcl", "profile \"default\" {\n  display {\n    mode          = \"vnc\"\n    password_file = \""+secret+"\"\n  }\n}\n")(t)
+				return []string{"chmod 600 " + secret}
+			},
+		},
+		"password that is too long": {
+			runtime: "runcvm-profiles",
+			prepare: func(t *testing.T) []string {
+				secret := passwordFile(t, "abcdefghi")
+				write("secret.hcl", "profile \"default\" {\n  display {\n    mode          = \"vnc\"\n    password_file = \""+secret+"\"\n  }\n}\n")(t)
+				return []string{secret, "8 bytes"}
+			},
+		},
+		"too little memory": {runtime: "runcvm", options: []string{"--memory", "6m"}, words: []string{"memory"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := alone(t)

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/runcvm/runcvm/conformance/harness"
+	"github.com/runcvm/runcvm/conformance/rfb"
 )
 
 // otherPrefix is where TestOtherSuite installs, and where the runtime
@@ -33,7 +35,7 @@ func tools(t *testing.T, prefix string) (m struct {
 // not the installed one: another QEMU, the other virtiofsd, another kernel.
 // Without its packages in the cache of installations, they are fetched.
 func TestOtherSuite(t *testing.T) {
-	start(t)
+	e := start(t)
 	vmOnly(t)
 	installed := tools(t, harness.Prefix())
 	suite := "trixie"
@@ -51,7 +53,9 @@ func TestOtherSuite(t *testing.T) {
 	}
 
 	dir := tree(t, map[string]string{"from-host": "1\n"})
-	c := backgroundOn(t, "runcvm-suite", "--volume", dir+":/shared", image, "sh", "-c", `uname -r; exec sleep infinity`)
+	const password = "trixie"
+	c := backgroundOn(t, "runcvm-suite", "--volume", dir+":/shared", "--publish", "127.0.0.1::5900", "--env", "RUNCVM_DISPLAY_MODE=vnc",
+		"--env", "RUNCVM_DISPLAY_PASSWORD_FILE="+passwordFile(t, password), "--env", "RUNCVM_QEMU_USB=on", image, "sh", "-c", `uname -r; exec sleep infinity`)
 	latest, err := os.Readlink(filepath.Join(otherPrefix(), "kernels/debian/latest"))
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +63,13 @@ func TestOtherSuite(t *testing.T) {
 	c.logged(latest)
 	want(t, c.exec("sh", "-c", "cat /shared/from-host; echo guest > /shared/from-guest; echo e >&2; exit 7"),
 		harness.Result{Stdout: "1\n", Stderr: "e\n", Code: 7})
+	client := c.vnc(e, "5900", password)
+	before := screen(t, client).Lit()
+	must(t, c.exec("sh", "-c", "seq -s - 1 100 > /dev/tty1"))
+	eventually(t, "the screen shows what is written", func() bool { return screen(t, client).Lit() > before+1000 })
+	if _, err := dialVNC(e, c.published("5900"), "bookworm"); !errors.Is(err, rfb.ErrRefused) {
+		t.Errorf("with another password: %v", err)
+	}
 	equal(t, "from the guest", content(t, filepath.Join(dir, "from-guest")), "guest\n")
 	if err := os.WriteFile(filepath.Join(dir, "from-host"), []byte("2\n"), 0o644); err != nil {
 		t.Fatal(err)

@@ -32,6 +32,7 @@ func Compile(profile *schema.Profile, spec *specs.Spec, facts *plan.Facts) (*pla
 	c.checkInputs()
 	c.compileMachine()
 	c.compileInit()
+	c.compileDisplay()
 	c.compileKernel()
 	c.compileFirmware()
 	c.compileRootfs()

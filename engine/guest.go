@@ -57,7 +57,7 @@ func (c *compiler) compileGuest() {
 	g.Domainname = c.spec.Domainname
 	if c.spec.Process != nil {
 		g.Process = guestProcess(c.spec.Process)
-		g.Process.Env = c.initEnvironment(g.Process.Env)
+		g.Process.Env = c.consoleEnvironment(c.initEnvironment(g.Process.Env))
 	}
 	if c.plan.Init.Mode == plan.InitExec {
 		g.Process.Capabilities = nil // the kernel's own: all

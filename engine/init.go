@@ -148,10 +148,13 @@ func (c *compiler) initArguments() []string {
 		"systemd.show_status=1",
 		// A container's first start asks nobody for a time zone.
 		"systemd.firstboot=no",
-		// The kernel's console, for which systemd would start a getty, is the
-		// supervisor's; that of the image is a terminal in the place of /dev/console.
-		"systemd.getty_auto=no",
 	)
+	if c.plan.Display.Console == kernelConsole {
+		return args // with a getty
+	}
+	// The kernel's console, for which systemd would start a getty, is the
+	// supervisor's; that of the image is a terminal in the place of /dev/console.
+	args = append(args, "systemd.getty_auto=no")
 	if c.spec.Process.Terminal {
 		return append(args, "systemd.wants=console-getty.service")
 	}

@@ -36,8 +36,8 @@ func (c *compiler) kernelArguments() []string {
 	if schema.KernelDebug.Of(c.profile) {
 		verbosity = "loglevel=7" // all but what is for the kernel's developers
 	}
-	args := []string{
-		"console=ttyS0", verbosity,
+	args := append(c.displayArguments(),
+		"console="+c.serialLine(), verbosity,
 		// QEMU ends with -no-reboot when the kernel reboots after a panic.
 		"panic=-1",
 		// The crypto self-tests are a seventh of the boot.
@@ -45,7 +45,7 @@ func (c *compiler) kernelArguments() []string {
 		"random.trust_cpu=on",
 		// One serial port is there; probing for three more takes time.
 		"8250.nr_uarts=1",
-	}
+	)
 	if c.plan.Machine.CPUs == 1 {
 		// Skips the rewriting of locks for several CPUs, a sixth of the boot.
 		args = append(args, "noreplace-smp")

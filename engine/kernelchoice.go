@@ -192,7 +192,9 @@ func (c *compiler) whyDefault(name string, words []string, missing string) strin
 func (c *compiler) installed(k *plan.InstalledKernel, reason string) plan.Kernel {
 	c.kernelVsock, c.kernelNICs = k.Vsock, k.NICs
 	image := plan.KernelImage
-	if k.HasVmlinux {
+	// A kernel that is entered directly does not learn of the text screen that the
+	// firmware has set up.
+	if k.HasVmlinux && c.plan.Display.VGA == noVGA {
 		// Entered directly by PVH: nothing to decompress, a tenth of the boot.
 		image = plan.KernelVmlinux
 	}

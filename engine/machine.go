@@ -31,6 +31,7 @@ func (c *compiler) compileMachine() {
 	m.Accel, m.AccelReason = c.accel()
 	m.KVMDescriptor = m.Accel == "kvm" && c.takesKVMDescriptor()
 	m.Nested = c.nested(m.Accel)
+	m.USB = schema.MachineUSB.Of(c.profile)
 	m.CPUs = schema.MachineCPUs.Of(c.profile)
 	if m.CPUs < 1 || m.CPUs > maxCPUs {
 		c.diags.Errorf("Impossible number of vCPUs", "A machine has from 1 to %d vCPUs, not %d.%s", maxCPUs, m.CPUs, c.blame(schema.MachineCPUs.Attribute))

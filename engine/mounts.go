@@ -102,15 +102,18 @@ func (c *compiler) guestKernelMount(m specs.Mount, destination string) plan.Gues
 	if g.Type == "cgroup" {
 		g.Type, g.Source = "cgroup2", "cgroup2"
 	}
-	if c.plan.Init.Mode != plan.InitExec {
-		return g
-	}
+	machine := c.plan.Init.Mode == plan.InitExec
 	switch destination {
 	case "/dev":
-		if m.Type == "tmpfs" { // with the machine's own devices
+		// With the machine's own devices: a screen, keyboard and pointer are of use
+		// to programs alone.
+		if m.Type == "tmpfs" && (machine || c.plan.Display.VGA != noVGA || c.plan.Display.Console != "" || c.plan.Machine.USB) {
 			g.Type, g.Source, g.Options = "devtmpfs", "devtmpfs", []string{"nosuid", "strictatime"}
 		}
 	case "/proc", "/sys":
+		if !machine {
+			break
+		}
 		g.Options = slices.DeleteFunc(g.Options, func(o string) bool { return o == "ro" })
 	}
 	return g

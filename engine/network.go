@@ -95,6 +95,9 @@ func (c *compiler) keptPorts() []plan.PortRange {
 		}
 		kept = append(kept, r)
 	}
+	if vnc := c.plan.Display.VNC; vnc != nil {
+		kept = append(kept, plan.PortRange{Protocol: plan.ProtocolTCP, First: vnc.Port, Last: vnc.Port})
+	}
 	for _, text := range c.facts.Image.Ports {
 		if r, ok := parsePorts(text); ok && r.Last >= reservedPorts[0] && r.First <= reservedPorts[1] {
 			c.warn("Port out of the guest's reach", "The image exposes, or docker run publishes, the port %s. The ports %d to %d stay with the container around the machine, and a server in the guest that listens there is not reached. Choose another port.", text, reservedPorts[0], reservedPorts[1])

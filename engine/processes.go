@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/runcvm/runcvm/engine/plan"
@@ -38,7 +39,7 @@ func (c *compiler) qemuArguments() []string {
 	q.Flag("nodefaults")
 	q.Flag("no-user-config")
 	q.Flag("no-reboot")
-	q.Value("display", "none")
+	q.Value("display", c.frontend())
 	// ps -L and top -H tell vCPUs and I/O threads apart.
 	q.Properties("name", "", qemu.Property{Name: "debug-threads", Value: "on"})
 	q.Properties("machine", m.Type, c.machineProperties()...)
@@ -72,11 +73,12 @@ func (c *compiler) qemuArguments() []string {
 	for i := range c.plan.Network.Slots {
 		q.Device(qemu.PCIeRootPort{ID: qemu.Slot(i), Bus: "pcie.0", Chassis: i + 1})
 	}
+	c.displayDevices(&q)
 	return q.Args()
 }
 
 func (c *compiler) machineProperties() []qemu.Property {
-	return []qemu.Property{
+	properties := []qemu.Property{
 		{Name: "memory-backend", Value: "ram"},
 		// None of these is used, and the guest would look for each of them. Not
 		// graphics=off: SeaBIOS then writes to the console.
@@ -84,8 +86,13 @@ func (c *compiler) machineProperties() []qemu.Property {
 		{Name: "smbus", Value: "off"},
 		{Name: "sata", Value: "off"},
 		{Name: "i8042", Value: "off"},
-		{Name: "usb", Value: "off"},
+		{Name: "usb", Value: "off"}, // the controller is a device, see displayDevices
 	}
+	if c.plan.Display.VGA != noVGA {
+		// The keyboard of who looks at the screen: every kernel drives it.
+		properties = slices.DeleteFunc(properties, func(p qemu.Property) bool { return p.Name == "i8042" })
+	}
+	return properties
 }
 
 // virtiofsdArguments serves the directory dir on an inherited socket. Both

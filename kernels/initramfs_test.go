@@ -45,6 +45,8 @@ func TestBuildInitramfs(t *testing.T) {
 		"load.vmxnet3":       {"vmxnet3.ko"},
 		"load.e1000e":        {}, "load.e1000": {}, "load.rtl8139": {},
 	}
+	// Lists of devices that this kernel has no drivers for are there, and empty.
+	const empty = 3
 	want := slices.Concat(lists["load"], lists["load.virtio-serial"], lists["load.vsock"], lists["load.disk"], lists["load.vmxnet3"])
 	if d := cmp.Diff(Initramfs{Modules: want, Driven: Driven{Vsock: true, NICs: []string{"vmxnet3"}}}, made); d != "" {
 		t.Errorf("made (-want +got):\n%s", d)
@@ -68,7 +70,7 @@ func TestBuildInitramfs(t *testing.T) {
 			t.Errorf("%s is missing", dir)
 		}
 	}
-	if want, got := 8+2+1+len(want)+len(lists), len(records); got != want {
+	if want, got := 8+2+1+len(want)+len(lists)+empty, len(records); got != want {
 		t.Errorf("%d records, want %d: %q", got, want, slices.Sorted(maps.Keys(records)))
 	}
 

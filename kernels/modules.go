@@ -25,8 +25,9 @@ type ModuleList struct {
 const vsockDriver = "vmw_vsock_virtio_transport"
 
 // Lists are the modules that a VM needs before its root is there: the bus, the
-// root and the network, then those of the agent's stream, of disks and of network
-// devices, of which the guest loads the lists for the devices that it has. Each module costs boot time, so
+// root and the network, then those of the agent's stream, of disks, of screens and
+// what belongs to them, and of network devices, of which the guest loads the lists
+// for the devices that it has. Each module costs boot time, so
 // that whatever can be loaded from the root is not here. Kernels without IPv6
 // or vsock are fine.
 var Lists = []ModuleList{
@@ -34,6 +35,9 @@ var Lists = []ModuleList{
 	{Name: "load.virtio-serial", Required: []string{"virtio_console"}},
 	{Name: "load.vsock", Optional: []string{vsockDriver}},
 	{Name: "load.disk", Optional: []string{"virtio_blk", "ext4"}},
+	{Name: "load.input", Optional: []string{"virtio_input", "evdev"}},
+	{Name: "load.screen", Optional: []string{"virtio_gpu", "bochs", "cirrus", "cirrus_qemu"}},
+	{Name: "load.usb", Optional: []string{"xhci_pci", "usbhid", "hid_generic"}},
 	{Name: "load.vmxnet3", Optional: []string{"vmxnet3"}},
 	{Name: "load.e1000e", Optional: []string{"e1000e"}},
 	{Name: "load.e1000", Optional: []string{"e1000"}},

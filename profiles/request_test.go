@@ -301,12 +301,12 @@ func FuzzRequest(f *testing.F) {
 
 // TestTruthOfAVariable sets an attribute that is true or false.
 func TestTruthOfAVariable(t *testing.T) {
-	for text, wrong := range map[string]string{"true": "", "false": "", "1": "", "0": "", "yes": `machine.nested is true or false, or 1 or 0; "yes" is none of them.`} {
+	for text, wrong := range map[string]string{"true": "", "false": "", "1": "", "0": "", "on": "", "off": "", "yes": `machine.nested is true or false, 1 or 0, or on or off; "yes" is none of them.`} {
 		p, diags := Resolve(new(Set), Request{Env: []string{"RUNCVM_MACHINE_NESTED=" + text}, Image: plan.Image{EnvKnown: true}}, schema.Variables{})
 		if got := diag.OneLine(diags.Err()); !strings.Contains(got, wrong) || (got == "") != (wrong == "") {
 			t.Errorf("%s: %s\nwant %s", text, got, wrong)
 		}
-		if got := schema.MachineNested.Of(p); got != (text == "true" || text == "1") {
+		if got := schema.MachineNested.Of(p); got != (text == "true" || text == "1" || text == "on") {
 			t.Errorf("%s: %t", text, got)
 		}
 	}

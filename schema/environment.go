@@ -24,6 +24,10 @@ const VariableKernel = VariablePrefix + "KERNEL"
 // scripts that came before had it.
 const VariableModules = VariableKernel + "_MOUNT_LIB_MODULES"
 
+// VariableFrontend is QEMU's -display, as the shell scripts that came before had
+// it: "curses" sets display.mode to that, "none" sets nothing.
+const VariableFrontend = VariablePrefix + "QEMU_DISPLAY"
+
 // VariableNetVHost sets network.vhost to "on" when it is 1, else to "off", as the
 // shell scripts that came before had it.
 const VariableNetVHost = VariablePrefix + "QEMU_NET_VHOST"
@@ -46,7 +50,7 @@ func VariableNames() []string {
 			names = append(append(names, a.Variable), a.Aliases...)
 		}
 	}
-	return append(names, VariableKernel, VariableDisks)
+	return append(names, VariableKernel, VariableDisks, VariableFrontend)
 }
 
 // MaxVariable bounds a variable's value, in bytes: more than a kernel's command line
@@ -66,6 +70,8 @@ func ReadVariable(name, text string, others ...string) ([]Setting, *diag.Diagnos
 		return readKernel(text)
 	case VariableDisks:
 		return readDisks(text)
+	case VariableFrontend:
+		return readFrontend(text)
 	case VariableModules:
 		if text != "" {
 			text = "all"
@@ -116,6 +122,17 @@ func readKernel(text string) ([]Setting, *diag.Diagnostic) {
 	return settings, nil
 }
 
+func readFrontend(text string) ([]Setting, *diag.Diagnostic) {
+	switch text {
+	case "none":
+		return nil, nil
+	case "curses":
+		s, wrong := DisplayMode.readText(VariableFrontend, text)
+		return []Setting{s}, wrong
+	}
+	return nil, variableError(VariableFrontend, "Value not allowed", fmt.Sprintf("%s is \"none\" or \"curses\", not %q.", VariableFrontend, text))
+}
+
 // readText reads a variable's text as the attribute's type.
 func (a *Attribute) readText(name, text string) (Setting, *diag.Diagnostic) {
 	value, wrong := a.parseText(text)
@@ -133,12 +150,12 @@ func (a *Attribute) parseText(text string) (any, *mistake) {
 	switch a.Type {
 	case TypeBool:
 		switch text {
-		case "true", "1":
+		case "true", "1", "on":
 			v = cty.True
-		case "false", "0":
+		case "false", "0", "off":
 			v = cty.False
 		default:
-			return nil, &mistake{"Wrong type of value", fmt.Sprintf("%s is true or false, or 1 or 0; %q is none of them.", a.Path(), text)}
+			return nil, &mistake{"Wrong type of value", fmt.Sprintf("%s is true or false, 1 or 0, or on or off; %q is none of them.", a.Path(), text)}
 		}
 	case TypeInt:
 		n, err := cty.ParseNumberVal(text)

@@ -30,6 +30,11 @@ var (
 		Block: "machine", Name: "nested",
 		Doc: `Whether the guest's processor has virtualisation of its own (Intel's VMX, AMD's SVM), so that the guest can run virtual machines.`,
 	})
+	MachineUSB = attr[bool](Attribute{
+		Block: "machine", Name: "usb",
+		Variable: "RUNCVM_QEMU_USB", Aliases: []string{"RUNCVM_MACHINE_USB"},
+		Doc: `Whether the machine has a USB controller (xHCI) with a tablet, a pointer that is where the one of the display is. The guest's kernel needs drivers for both; Debian's cloud kernel has none.`,
+	})
 	KVMKernelIRQChip = attr[string](Attribute{
 		Block: "kvm", Name: "kernel_irqchip", Rules: "oneof=on split",
 		Doc: `Who emulates the interrupt controllers. "on": the host's kernel; "split": the kernel those of the processors (local APIC), QEMU the others (IOAPIC, PIC) and the timer (PIT), so that the guest reaches less of the host's kernel. Of no effect without KVM.`,
@@ -90,6 +95,24 @@ var (
 		Block: "firmware", Name: "type", Rules: "oneof=seabios qboot",
 		Variable: "RUNCVM_BIOS", Aliases: []string{"RUNCVM_FIRMWARE"},
 		Doc: `What runs before the kernel. "qboot" starts sooner; "seabios" is the more complete one.`,
+	})
+	DisplayMode = attr[string](Attribute{
+		Block: "display", Name: "mode", Rules: "oneof=headless serial vnc curses",
+		Doc: `What shows the machine. "headless": nothing but the entrypoint's streams. "serial": the container's streams are the machine's serial port, with what the kernel says and the entrypoint at /dev/ttyS0. "vnc": a VNC server of QEMU's shows the machine's screen; the entrypoint has the container's streams. "curses": the container's terminal (docker run -t) shows the machine's screen, in text mode, with the entrypoint at /dev/tty1.`,
+	})
+	DisplayVGA = attr[string](Attribute{
+		Block: "display", Name: "vga", Rules: "oneof=auto none virtio std cirrus",
+		Variable: "RUNCVM_QEMU_VGA", Aliases: []string{"RUNCVM_DISPLAY_VGA"},
+		Doc: `The graphics adapter, in QEMU's words. With one, the machine also has a keyboard, a tablet as its pointer, and a sound card that nobody hears. "auto" is "virtio" with a VNC server, "std" with display.mode = "curses", else "none".`,
+	})
+	DisplayVNC = attr[int](Attribute{
+		Block: "display", Name: "vnc", Rules: "min=-1,max=59635",
+		Variable: "RUNCVM_QEMU_VNC_DISPLAY", Aliases: []string{"RUNCVM_DISPLAY_VNC"},
+		Doc: `The number of the VNC server's display: N listens on the TCP port 5900+N of the container, which docker run -p publishes and the guest cannot use. A number starts a server in every display.mode; -1 is 0 with "vnc", and none with the others.`,
+	})
+	DisplayPasswordFile = attr[string](Attribute{
+		Block: "display", Name: "password_file", Rules: "max=4096",
+		Doc: `The absolute path, on the host, of a file with the VNC server's password, at most 8 bytes that only the file's owner may read; "" for a server that asks for none.`,
 	})
 	RootfsType = attr[string](Attribute{
 		Block: "rootfs", Name: "type", Rules: "oneof=virtiofs",

@@ -25,6 +25,7 @@ type Plan struct {
 	Machine  Machine  `json:"machine"`
 	Kernel   Kernel   `json:"kernel"`
 	Firmware Firmware `json:"firmware"`
+	Display  Display  `json:"display"`
 	Rootfs   Rootfs   `json:"rootfs"`
 	Disks    []Disk   `json:"disks,omitempty"` // in the order of their names
 	Network  Network  `json:"network"`
@@ -89,7 +90,9 @@ type Machine struct {
 	// KVMDescriptor says that QEMU gets /dev/kvm as the open descriptor FDKVM.
 	KVMDescriptor bool `json:"kvm_descriptor,omitempty"`
 	// Nested says that the guest's processor has virtualisation.
-	Nested    bool `json:"nested,omitempty"`
+	Nested bool `json:"nested,omitempty"`
+	// USB says that there is a USB controller with a tablet.
+	USB       bool `json:"usb,omitempty"`
 	CPUs      int  `json:"cpus"` // vCPUs
 	MemoryMiB int  `json:"memory_mib"`
 	// OverheadMiB is what the memory limit of the container's cgroup grows by:
@@ -133,6 +136,42 @@ type KernelBuild struct {
 type Firmware struct {
 	Type string `json:"type"` // "seabios" or "qboot"
 }
+
+// Display is what shows the machine to people.
+type Display struct {
+	Mode string `json:"mode"` // DisplayHeadless and so on
+	// VGA is the graphics adapter, in QEMU's words: "none", "virtio", "std" or
+	// "cirrus".
+	VGA string `json:"vga"`
+	// VNC is the VNC server; nil for none.
+	VNC *VNC `json:"vnc,omitempty"`
+	// Console is the device in the guest that is the entrypoint's terminal; empty
+	// where its streams are the container's.
+	Console string `json:"console,omitempty"`
+}
+
+// Modes of Display.
+const (
+	DisplayHeadless = "headless"
+	DisplaySerial   = "serial"
+	DisplayVNC      = "vnc"
+	DisplayCurses   = "curses"
+)
+
+// VNC is a server of QEMU's in the container's network namespace.
+type VNC struct {
+	Number int    `json:"number"` // of the display
+	Port   uint16 `json:"port"`   // TCP
+	// PasswordFile is the file of the host that has the password, which `create`
+	// copies to the state folder as VNCPassword; empty for none.
+	PasswordFile string `json:"password_file,omitempty"`
+}
+
+// VNCPort is the port of VNC's display 0.
+const VNCPort = 5900
+
+// VNCPassword is the name of the VNC server's password in the state folder.
+const VNCPassword = "vnc-password"
 
 // Rootfs is how the image's root reaches the guest.
 type Rootfs struct {

@@ -30,8 +30,9 @@ type shareOrder struct {
 type runOrder struct {
 	PlainNewlines bool          `json:"plain_newlines,omitempty"`
 	Init          bool          `json:"init,omitempty"`
-	PID1          bool          `json:"pid1,omitempty"`  // the VM's, see StagePID1
-	Stdio         []int         `json:"stdio,omitempty"` // descriptors to become these
+	Console       string        `json:"console,omitempty"` // see api.Process
+	PID1          bool          `json:"pid1,omitempty"`    // the VM's, see StagePID1
+	Stdio         []int         `json:"stdio,omitempty"`   // descriptors to become these
 	Spec          specs.Process `json:"spec"`
 }
 

@@ -96,7 +96,7 @@ func (a *Agent) run(ch channel, request *api.Process, s *stdio, fds ...int) erro
 	defer ch.close()
 	o := order{Run: &runOrder{
 		Init: request.Init, PID1: request.Init && a.beside(), Stdio: s.fds,
-		PlainNewlines: request.PlainNewlines, Spec: request.Spec,
+		Console: request.Console, PlainNewlines: request.PlainNewlines, Spec: request.Spec,
 	}}
 	for _, f := range s.child {
 		fds = append(fds, int(f.Fd()))

@@ -205,8 +205,11 @@ func makeCwd(cwd string) error {
 }
 
 // connect makes descriptors 0 to 2: the given ones, /dev/null for those that
-// are missing, or the terminal for all.
+// are missing, or the terminal or console for all.
 func (s *stage) connect(o *runOrder, fds []int) error {
+	if o.Console != "" {
+		return openConsole(o)
+	}
 	if o.Spec.Terminal || o.PID1 {
 		return s.openTerminal(o)
 	}

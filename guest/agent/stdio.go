@@ -121,8 +121,9 @@ type stdio struct {
 	outputs map[int]*output
 	// terminal: descriptors 0 and 1 are its two directions.
 	terminal bool
-	console  bool // the terminal is /dev/console of the VM's PID 1
-	log      bool // and nobody sits at it
+	console  bool   // the terminal is /dev/console of the VM's PID 1
+	device   string // a terminal of the VM's, in the place of streams; empty for none
+	log      bool   // and nobody sits at it
 	drain    time.Duration
 }
 
@@ -132,6 +133,13 @@ func (a *Agent) openStdio(open map[int]Stream, request *api.Process) (*stdio, er
 	s := &stdio{
 		streams: open, ours: make(map[int]*os.File), spawn: a.spawn,
 		ended: make(chan struct{}), console: request.Init && a.beside(),
+	}
+	if request.Console != "" {
+		s.device = request.Console
+		if s.console {
+			return s, nil
+		}
+		return s, letGoOfConsole()
 	}
 	s.log = s.console && !request.Spec.Terminal
 	if s.console && open[2] != nil {
@@ -256,6 +264,9 @@ func (s *stdio) copyIn(from Stream, to *os.File, closeAtEnd bool) {
 // is certain and comes first. A terminal ends with its process.
 func (s *stdio) finish(allEnded bool) (written [3]int64) {
 	close(s.ended)
+	if s.device != "" {
+		return written // the process's last close has waited for it
+	}
 	for _, o := range s.outputs {
 		o.expectEnd(allEnded, s.drain)
 	}
@@ -276,6 +287,9 @@ func (s *stdio) finish(allEnded bool) (written [3]int64) {
 
 // resize sets the terminal's size.
 func (s *stdio) resize(rows, cols uint16) error {
+	if s.device != "" {
+		return resizeDevice(s.device, rows, cols)
+	}
 	master := s.ours[1]
 	if master == nil {
 		return unix.ENOTTY

@@ -48,17 +48,26 @@ func (s *stage) openTerminal(o *runOrder) error {
 			return fmt.Errorf("set the console's modes: %w", err)
 		}
 	}
-	if !o.PID1 {
-		if err := unix.IoctlSetInt(slave, unix.TIOCSCTTY, 0); err != nil {
+	if err := takeTerminal(slave, o.PID1); err != nil {
+		return err
+	}
+	return s.channel.send(report{Terminal: true}, master)
+}
+
+// takeTerminal makes an open terminal the standard descriptors and, but for the
+// VM's PID 1, the controlling terminal.
+func takeTerminal(terminal int, pid1 bool) error {
+	if !pid1 {
+		if err := unix.IoctlSetInt(terminal, unix.TIOCSCTTY, 0); err != nil {
 			return fmt.Errorf("take the terminal: %w", err)
 		}
 	}
 	for fd := range 3 {
-		if err := unix.Dup3(slave, fd, 0); err != nil {
+		if err := unix.Dup3(terminal, fd, 0); err != nil {
 			return fmt.Errorf("connect descriptor %d: %w", fd, err)
 		}
 	}
-	return s.channel.send(report{Terminal: true}, master)
+	return nil
 }
 
 // makeLog makes a terminal carry what programs write and nothing else: no CR

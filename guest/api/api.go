@@ -210,6 +210,9 @@ type Process struct {
 	// Stdio lists the descriptors that have a KindStdio stream, which the
 	// guest waits for before it starts the process.
 	Stdio []int `json:"stdio,omitempty"`
+	// Console is a device in the container's root that is the process's terminal in
+	// the place of streams; for the container's entrypoint alone.
+	Console string `json:"console,omitempty"`
 	// PlainNewlines clears the new terminal's ONLCR: the terminal that shows
 	// its output makes CR LF of LF itself.
 	PlainNewlines bool `json:"plain_newlines,omitempty"`

@@ -53,7 +53,7 @@ func start(times *timeline) error {
 	}
 	raiseLimits()
 	ignoreSignals()
-	replaced, err := isReplaced("/proc/cmdline")
+	replaced, err := isReplaced(commandLine)
 	if err != nil {
 		return err
 	}
@@ -62,6 +62,9 @@ func start(times *timeline) error {
 	}
 	return run(times, agent.Config{})
 }
+
+// commandLine is the file with the kernel's.
+const commandLine = "/proc/cmdline"
 
 // run boots and serves. It returns when the VM cannot go on.
 func run(times *timeline, config agent.Config) error {
@@ -76,8 +79,12 @@ func run(times *timeline, config agent.Config) error {
 	modulesErr := loadModules(modulesDir, modulesList)
 	link := findTransport(virtioBus)
 	modulesErr = errors.Join(modulesErr, loadModules(modulesDir, link.modules))
-	if hasDevice(virtioBus, virtioBlock) {
-		modulesErr = errors.Join(modulesErr, loadModules(modulesDir, diskModules))
+	words, err := os.ReadFile(commandLine)
+	if err != nil {
+		return err
+	}
+	for _, list := range deviceModules(string(words)) {
+		modulesErr = errors.Join(modulesErr, loadModules(modulesDir, list))
 	}
 	times.mark(api.MilestoneModules)
 

@@ -30,14 +30,42 @@ var (
 // folder of sysfs.
 const (
 	virtioBlock = "0x0002"
+	virtioInput = "0x0012"
 	virtioVsock = "0x0013"
 )
 
-// virtioBus is the folder of the VM's virtio devices.
-const virtioBus = "/sys/bus/virtio/devices"
+// Classes of PCI devices, as they begin in a device's folder of sysfs.
+const (
+	pciDisplay = "0x03"
+	pciUSB     = "0x0c03"
+)
 
-// diskModules is the list of the modules that disks need.
-const diskModules = "load.disk"
+// Folders of the VM's devices.
+const (
+	virtioBus = "/sys/bus/virtio/devices"
+	pciBus    = "/sys/bus/pci/devices"
+)
+
+// deviceModules lists the modules of the devices that the VM has beside those
+// of every VM.
+func deviceModules(commandLine string) []string {
+	var lists []string
+	if hasDevice(virtioBus, virtioBlock) {
+		lists = append(lists, "load.disk")
+	}
+	if hasDevice(virtioBus, virtioInput) {
+		lists = append(lists, "load.input")
+	}
+	// With this word, drivers of screens refuse to be loaded.
+	textOnly := slices.Contains(strings.Fields(commandLine), "nomodeset")
+	if hasClass(pciBus, pciDisplay) && !textOnly {
+		lists = append(lists, "load.screen")
+	}
+	if hasClass(pciBus, pciUSB) {
+		lists = append(lists, "load.usb")
+	}
+	return lists
+}
 
 // findTransport looks at the VM's virtio devices, of which the bus's driver
 // knows from its loading on.
@@ -50,9 +78,20 @@ func findTransport(bus string) transport {
 
 // hasDevice says whether the VM has a virtio device of that number.
 func hasDevice(bus, number string) bool {
+	return anyDevice(bus, "device", func(id string) bool { return id == number })
+}
+
+// hasClass says whether the VM has a PCI device of a class.
+func hasClass(bus, class string) bool {
+	return anyDevice(bus, "class", func(c string) bool { return strings.HasPrefix(c, class) })
+}
+
+// anyDevice says whether the file of one of a bus's devices holds what is
+// looked for.
+func anyDevice(bus, file string, is func(content string) bool) bool {
 	devices, err := os.ReadDir(bus)
 	return err == nil && slices.ContainsFunc(devices, func(d os.DirEntry) bool {
-		id, err := os.ReadFile(filepath.Join(bus, d.Name(), "device"))
-		return err == nil && strings.TrimSpace(string(id)) == number
+		content, err := os.ReadFile(filepath.Join(bus, d.Name(), file))
+		return err == nil && is(strings.TrimSpace(string(content)))
 	})
 }

@@ -21,6 +21,9 @@ profile "default" {
 
     # No virtual machines within the machine.
     nested = false
+
+    # Nothing is attached, and the guest would look for it.
+    usb = false
   }
 
   kvm {
@@ -49,6 +52,16 @@ profile "default" {
 
   firmware {
     type = "seabios"
+  }
+
+  display {
+    # The entrypoint's streams are all that there is to see.
+    mode = "headless"
+
+    # With a VNC server: an adapter, the server's number, its password's file.
+    vga           = "auto"
+    vnc           = -1
+    password_file = ""
   }
 
   rootfs {

@@ -13,7 +13,7 @@ policy "built-in" {
       "machine.accel", "machine.cpus", "machine.memory",
       "kernel.source", "kernel.distribution", "kernel.version", "kernel.append",
       "kernel.modules", "kernel.debug",
-      "firmware.type",
+      "firmware.type", "machine.usb", "display.mode", "display.vga", "display.vnc",
       "rootfs.type", "rootfs.cache", "rootfs.read_only", "rootfs.submounts", "volumes.cache",
       "network.mode", "network.model", "network.mtu", "network.queues", "network.ports", "network.slots",
       "nic.model", "nic.mtu", "nic.queues",
@@ -22,11 +22,11 @@ policy "built-in" {
       "agent.boot_timeout", "agent.stop_timeout",
     ]
     # These give the guest more of the host's kernel, or take its processors; those
-    # of the kernel are files of the host.
+    # of the kernel and the password's are files of the host.
     deny = [
       "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
       "security.sys_admin", "network.vhost", "nic.vhost", "agent.transport", "var.*",
-      "kernel.image", "kernel.initramfs", "kernel.modules_dir",
+      "kernel.image", "kernel.initramfs", "kernel.modules_dir", "display.password_file",
     ]
   }
 

@@ -189,6 +189,11 @@ func (r *Runtime) prepare(id, bundle string) (_ *prepared, err error) {
 		configFile: config, supervisor.PlanFile: encoded, bundleFile: []byte(bundle),
 		inputsFile: inputs, supervisor.TimelineFile: timeline,
 	}
+	if vnc := p.Display.VNC; vnc != nil && vnc.PasswordFile != "" {
+		if made.state[plan.VNCPassword], err = readPassword(vnc.PasswordFile); err != nil {
+			return nil, err
+		}
+	}
 	return made, nil
 }
 

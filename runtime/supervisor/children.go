@@ -55,9 +55,14 @@ func (c *children) kill() {
 // startChild starts a process of the plan and ends the run when it dies
 // before it may.
 func (s *Supervisor) startChild(name string, argv []string, files []*os.File) (*vmm.Child, error) {
+	return s.startChildOn(nil, name, argv, files)
+}
+
+// startChildOn is startChild with a terminal, nil for none.
+func (s *Supervisor) startChildOn(terminal *vmm.Terminal, name string, argv []string, files []*os.File) (*vmm.Child, error) {
 	s.log.Debug("start", "name", name, "argv", argv)
 	output := &logWriter{log: s.log, name: name}
-	child, err := vmm.StartChild(name, argv, files, output)
+	child, err := vmm.StartChild(name, argv, files, output, terminal)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +87,15 @@ func (s *Supervisor) startChild(name string, argv []string, files []*os.File) (*
 		}
 	}()
 	return child, nil
+}
+
+// startQEMUProcess starts QEMU, on the container's terminal where the plan says
+// that it shows the screen there.
+func (s *Supervisor) startQEMUProcess(argv []string, files []*os.File) (*vmm.Child, error) {
+	if s.plan.Display.Mode != plan.DisplayCurses {
+		return s.startChild(nameQEMU, argv, files)
+	}
+	return s.startChildOn(&vmm.Terminal{File: s.stdio.In, Type: os.Getenv("TERM")}, nameQEMU, argv, files)
 }
 
 // epitaph tells who died. QEMU that ends in good order by itself was asked to
@@ -159,12 +173,13 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 	files = append(files, s.disks...)  // plan.FDFirstDisk
 	files = append(files, s.network.files...)
 	argv := slices.Concat(s.plan.Processes[plan.ProcessQEMU].Argv, s.agent.qemuArgs, s.network.qemuArgs)
-	if s.qemu, err = s.startChild(nameQEMU, argv, files); err != nil {
+	if s.qemu, err = s.startQEMUProcess(argv, files); err != nil {
 		return err
 	}
 	s.timeline.mark(milestoneQEMU)
 	s.consoleDone = make(chan struct{})
-	go s.readConsole(conns[plan.FDConsole-3])
+	s.serial = conns[plan.FDConsole-3]
+	go s.readConsole(s.serial)
 	s.qmp, err = vmm.NewQMP(ctx, conns[plan.FDQMP-3], func(e vmm.Event) {
 		s.log.Debug("QMP event", "name", e.Name, "data", string(e.Data))
 		s.ending.notice(e)
@@ -193,6 +208,9 @@ func (s *Supervisor) readConsole(conn net.Conn) {
 	writers := []io.Writer{s.console, output}
 	if s.plan.Init.Mode == plan.InitExec {
 		writers = append(writers, &s.ending.console)
+	}
+	if s.plan.Display.Mode == plan.DisplaySerial {
+		writers = append(writers, lossless{s.stdio.Out})
 	}
 	_, _ = io.Copy(io.MultiWriter(writers...), conn)
 	output.flush()

@@ -109,7 +109,7 @@ func (s *Supervisor) forwardSignals(signals <-chan os.Signal) {
 		n, ok := sig.(syscall.Signal)
 		switch {
 		case !ok || ignoredSignals[n]:
-		case n == syscall.SIGWINCH && s.plan.Guest.Process.Terminal:
+		case n == syscall.SIGWINCH && s.hasTerminal():
 			s.entrypoint.resize(windowSize(s.stdio.In))
 		default:
 			s.signal(int(n))
@@ -150,7 +150,7 @@ func (s *Supervisor) runEntrypoint(ctx context.Context) (int, error) {
 	if s.plan.Init.Mode == plan.InitExec {
 		go s.quitHalted(ctx)
 	}
-	p, err := s.guest.exec(api.Process{Init: true, Spec: spec, PlainNewlines: spec.Terminal && plainNewlines(s.stdio.In)})
+	p, err := s.guest.exec(s.entrypointRequest(spec))
 	if errors.Is(err, errGuestGone) {
 		if code, ok := s.awaitMachine(ctx, deathIsKnown); ok {
 			return code, nil // so soon that the guest could not say that it had started
@@ -160,16 +160,17 @@ func (s *Supervisor) runEntrypoint(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	s.timeline.mark(api.MilestoneEntrypoint)
-	if spec.Terminal {
+	if s.hasTerminal() {
 		restore, err := rawTerminal(s.stdio.In)
 		if err != nil {
 			return 0, fmt.Errorf("set the container's terminal to raw mode: %w", err)
 		}
 		defer restore()
 	}
+	s.attachSerial()
 	output := p.attach(s.stdio.In, s.stdio.Out, s.stdio.Err)
 	s.entrypoint.started(p)
-	if spec.Terminal {
+	if s.hasTerminal() {
 		s.entrypoint.resize(windowSize(s.stdio.In)) // it may have changed meanwhile
 	}
 	s.execs.open()

@@ -183,9 +183,12 @@ func (g *guest) exec(request api.Process) (*process, error) {
 	g.nextID++
 	request.ID = strconv.Itoa(g.nextID)
 	g.idMu.Unlock()
-	request.Stdio = []int{0, 1, 2}
-	if request.Spec.Terminal {
+	switch {
+	case request.Console != "": // none
+	case request.Spec.Terminal:
 		request.Stdio = []int{0, 1}
+	default:
+		request.Stdio = []int{0, 1, 2}
 	}
 	if err := g.begin(p, request); err != nil {
 		p.close()

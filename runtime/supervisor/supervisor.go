@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,6 +46,7 @@ type Supervisor struct {
 	qemu     *vmm.Child
 	qmp      *vmm.QMP
 	console  *vmm.Tail
+	serial   net.Conn // the console's connection
 	// consoleDone is closed when QEMU has closed the console.
 	consoleDone chan struct{}
 
@@ -143,6 +145,7 @@ func (s *Supervisor) run(ctx context.Context) (int, error) {
 	if !s.ending.over() {
 		s.shutdown(ctx)
 	}
+	s.awaitSerial(ctx)
 	return code, nil
 }
 
@@ -286,10 +289,25 @@ func (s *Supervisor) leaveError(line string) bool {
 	return os.WriteFile(filepath.Join(s.dir, control.ErrorFile), []byte(line), 0o600) == nil
 }
 
+// entrypointRequest asks the guest for the entrypoint.
+func (s *Supervisor) entrypointRequest(spec specs.Process) api.Process {
+	request := api.Process{Init: true, Spec: spec, Console: s.plan.Display.Console}
+	if request.Console == "" {
+		request.PlainNewlines = spec.Terminal && plainNewlines(s.stdio.In)
+	}
+	return request
+}
+
+// hasTerminal says whether the container's terminal is the entrypoint's: QEMU
+// may have it.
+func (s *Supervisor) hasTerminal() bool {
+	return s.plan.Guest.Process.Terminal && s.plan.Display.Mode != plan.DisplayCurses
+}
+
 // entrypointSpec is the entrypoint with its terminal's present size.
 func (s *Supervisor) entrypointSpec() specs.Process {
 	spec := s.plan.Guest.Process
-	if spec.Terminal {
+	if s.hasTerminal() {
 		if w := windowSize(s.stdio.In); w != nil {
 			spec.ConsoleSize = &specs.Box{Height: uint(w.Rows), Width: uint(w.Cols)}
 		}

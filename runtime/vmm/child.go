@@ -2,6 +2,7 @@ package vmm
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -21,10 +22,16 @@ type Child struct {
 	done chan struct{}
 }
 
+// Terminal is one that a child draws on.
+type Terminal struct {
+	File *os.File
+	Type string // as of $TERM; empty for xterm
+}
+
 // StartChild runs argv with files as descriptors 3 and up, of which a nil one is
 // left out, and closes them here. What the child prints on stdout and stderr goes to log, and its last
-// lines are kept.
-func StartChild(name string, argv []string, files []*os.File, log io.Writer) (*Child, error) {
+// lines are kept. With a terminal, that is the child's instead, but for stderr.
+func StartChild(name string, argv []string, files []*os.File, log io.Writer, terminal *Terminal) (*Child, error) {
 	defer func() {
 		for _, f := range files {
 			f.Close()
@@ -37,6 +44,10 @@ func StartChild(name string, argv []string, files []*os.File, log io.Writer) (*C
 	c.cmd.Dir = "/"
 	out := io.MultiWriter(c.tail, log)
 	c.cmd.Stdout, c.cmd.Stderr = out, out
+	if terminal != nil {
+		c.cmd.Stdin, c.cmd.Stdout = terminal.File, terminal.File
+		c.cmd.Env = append(c.cmd.Env, "TERM="+cmp.Or(terminal.Type, "xterm"), "LC_ALL=C.UTF-8")
+	}
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}

@@ -52,6 +52,7 @@ func (s *sheet) glance(p *plan.Plan) {
 		row{"profiles", strings.Join(p.Profiles, ", ")},
 		row{"machine", fmt.Sprintf("%s, %d %s, %d MiB (+%d MiB overhead), %s", m.Type, m.CPUs, cpus, m.MemoryMiB, m.OverheadMiB, m.Accel)},
 		row{"firmware", p.Firmware.Type},
+		row{"display", display(&p.Display)},
 		row{"kernel", kernel(&p.Kernel)},
 		row{"root", fmt.Sprintf("%s of %s, cache %s%s", p.Rootfs.Type, diff.Text(p.Rootfs.HostPath), p.Rootfs.Cache, map[bool]string{true: ", read-only"}[p.Rootfs.ReadOnly])},
 		row{"volumes", volumes(p)},
@@ -71,6 +72,24 @@ func because(reason string) string {
 		return ""
 	}
 	return " (" + diff.Text(strings.TrimSuffix(reason, ".")) + ")"
+}
+
+// display says what shows the machine; nothing for a headless one.
+func display(d *plan.Display) string {
+	if d.Mode == plan.DisplayHeadless && d.VGA == "none" {
+		return ""
+	}
+	text := d.Mode
+	if d.VGA != "none" {
+		text += ", VGA " + d.VGA
+	}
+	if d.VNC != nil {
+		text += fmt.Sprintf(", VNC on port %d %s", d.VNC.Port, map[bool]string{true: "without a password", false: "with a password"}[d.VNC.PasswordFile == ""])
+	}
+	if d.Console != "" {
+		text += ", the entrypoint at " + d.Console
+	}
+	return text
 }
 
 // volumes lists where host files appear in the guest, without those of the
