@@ -171,4 +171,19 @@ var (
 		Block: "agent", Name: "stop_timeout", Rules: "min=1s,max=1h",
 		Doc: `How long the guest may take to power off after its entrypoint has ended, as a duration: "60s".`,
 	})
+	DebugRuntime = attr[bool](Attribute{
+		Block: "debug", Name: "runtime",
+		Variable: "RUNCVM_RUNTIME_DEBUG",
+		Doc:      `Whether create, start, exec, kill, update and delete say in a log of the host what they were called with and what they did. It is /run/runcvm/debug/<container's ID>.log, which only root can read; it stays when the container has gone.`,
+	})
+	DebugQEMU = attr[bool](Attribute{
+		Block: "debug", Name: "qemu",
+		Variable: "RUNCVM_QEMU_DEBUG",
+		Doc:      `Whether the container's supervisor.log has QEMU's exit code or signal, and what the container's control group counts of memory that ran out.`,
+	})
+	DebugBreakpoints = attr[[]string](Attribute{
+		Block: "debug", Name: "breakpoints", Rules: "dive,oneof=prenet postnet preqemu",
+		Variable: "RUNCVM_BREAK",
+		Doc:      `Where the boot holds until "runcvm debug" lets it go on: "prenet" before the container's network is joined with the machine, "postnet" after that, "preqemu" when all but QEMU is there. What holds counts as started for who started it, and can be stopped; agent.boot_timeout does not run meanwhile.`,
+	})
 )

@@ -1,16 +1,21 @@
 // Command runcvm-guest is the first process of the VM, and, with the argument
 // "child", the beginning of each process of the container; with "beside", the
-// agent of a VM whose first process is the image's own init.
+// agent of a VM whose first process is the image's own init. The kernel calls
+// it as modprobe.
 package main
 
 import (
 	"os"
+	"path/filepath"
 
 	"github.com/runcvm/runcvm/guest/agent"
 	"github.com/runcvm/runcvm/guest/initd"
 )
 
 func main() {
+	if filepath.Base(os.Args[0]) == initd.ModprobeName {
+		os.Exit(initd.Modprobe(os.Args[1:]))
+	}
 	arg := ""
 	if len(os.Args) > 1 {
 		arg = os.Args[1]

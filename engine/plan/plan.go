@@ -30,6 +30,7 @@ type Plan struct {
 	Cgroupfs Cgroupfs `json:"cgroupfs"`
 	Agent    Agent    `json:"agent"`
 	Guest    Guest    `json:"guest"`
+	Debug    *Debug   `json:"debug,omitempty"` // nil when nothing is looked into
 
 	// Processes are the supervisor's children by name ("qemu", "virtiofsd").
 	// Descriptors that they inherit have the fixed numbers of FD*; network
@@ -207,6 +208,22 @@ type Agent struct {
 	BootTimeoutSeconds int    `json:"boot_timeout_seconds"`
 	StopTimeoutSeconds int    `json:"stop_timeout_seconds"`
 }
+
+// Debug is what is looked into.
+type Debug struct {
+	Runtime bool `json:"runtime,omitempty"` // the verbs write a log
+	QEMU    bool `json:"qemu,omitempty"`    // the supervisor logs QEMU's end, and the cgroup's memory events
+	// Breakpoints are where the supervisor holds until it is released, a
+	// selection of Breakpoints.
+	Breakpoints []string `json:"breakpoints,omitempty"`
+}
+
+// Where a boot can hold, in the order in which it comes there.
+const (
+	BreakPreNet  = "prenet"  // before the network is joined with the machine
+	BreakPostNet = "postnet" // the network is joined, virtiofsd runs
+	BreakPreQEMU = "preqemu" // all but QEMU is there
+)
 
 // Guest is what runcvm-guest sets up and runs. The network is not in it: the
 // supervisor reads it from the container when it starts.

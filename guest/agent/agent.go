@@ -194,6 +194,7 @@ type firstProcess struct {
 	pidNS   *os.File
 	mountNS *os.File
 	share   *os.File // see MountShare; nil without a share
+	modules *os.File // see KeepModules; nil without modules
 }
 
 func (f *firstProcess) kill(r *Reaper, timeout time.Duration) error {

@@ -6,10 +6,12 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/runcvm/runcvm/guest/agent/rootfs"
+	"github.com/runcvm/runcvm/guest/api"
 )
 
 // startFirst starts the stage of the container's first process in new PID and
@@ -51,6 +53,38 @@ func (a *Agent) MountShare(tag string) error {
 	var err error
 	f.share, err = os.OpenFile("/proc/"+strconv.Itoa(f.pid)+"/root"+a.config.ShareDir, unix.O_PATH|unix.O_DIRECTORY, 0)
 	return err
+}
+
+// KeepModules keeps the folder of the kernel's modules open, a path in the
+// share, and returns the path by which other processes of the guest find it: a
+// second mount of the share would be that of any of its parts. For no folder it
+// returns nothing.
+//
+// Whose that folder is, the plan has decided: the image's own for a kernel that is
+// the image's, else one that nothing in the guest can write to.
+func (a *Agent) KeepModules(folder string) (string, error) {
+	if folder == "" {
+		return "", nil
+	}
+	base, rest := int(a.first.share.Fd()), folder
+	if inImage, ok := strings.CutPrefix(folder, api.RootDir+"/"); ok {
+		// The image's links lead to places in the image.
+		fd, err := unix.Openat(base, api.RootDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return "", &os.PathError{Op: "open", Path: folder, Err: err}
+		}
+		defer unix.Close(fd)
+		base, rest = fd, inImage
+	}
+	fd, err := unix.Openat2(base, rest, &unix.OpenHow{
+		Flags:   unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return "", &os.PathError{Op: "open the kernel's modules", Path: folder, Err: err}
+	}
+	a.first.modules = os.NewFile(uintptr(fd), folder)
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd), nil
 }
 
 // BuildRoot makes the container's root file system. The configuration's own

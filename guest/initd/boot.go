@@ -93,7 +93,15 @@ func (b *boot) buildRoot(request *api.Boot) error {
 	if err := <-b.shareMounted; err != nil {
 		return err
 	}
-	err := b.agent.BuildRoot(rootfs.Config{
+	// Before the first mount, which may need a module.
+	folder, err := b.agent.KeepModules(request.Modules)
+	if err == nil {
+		err = os.WriteFile(moduleFolderFile, []byte(folder), 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	err = b.agent.BuildRoot(rootfs.Config{
 		ReadOnly: request.ReadOnly, Mounts: request.Mounts, Devices: request.Devices,
 		MaskedPaths: request.MaskedPaths, ReadonlyPaths: request.ReadonlyPaths,
 		Cgroupfs: request.Cgroupfs,

@@ -88,4 +88,10 @@ profile "default" {
     boot_timeout = "120s"
     stop_timeout = "10s"
   }
+
+  debug {
+    runtime     = false
+    qemu        = false
+    breakpoints = []
+  }
 }

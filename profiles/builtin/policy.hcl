@@ -17,13 +17,16 @@ policy "built-in" {
       "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
       "init.mode", "init.system", "cgroupfs.mode",
       "agent.boot_timeout", "agent.stop_timeout",
+      "debug.qemu",
     ]
     # These give the guest more of the host's kernel, or take its processors; those
-    # of the kernel are files of the host.
+    # of the kernel are files of the host; the log of debug.runtime is one that stays,
+    # and a breakpoint waits for who has the host.
     deny = [
       "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
       "security.sys_admin", "network.vhost", "agent.transport", "var.*",
       "kernel.image", "kernel.initramfs", "kernel.modules_dir",
+      "debug.runtime", "debug.breakpoints",
     ]
   }
 

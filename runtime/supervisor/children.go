@@ -64,6 +64,9 @@ func (s *Supervisor) startChild(name string, argv []string, files []*os.File) (*
 	s.children.add(child)
 	go func() {
 		<-child.Done()
+		if name == nameQEMU {
+			s.logEnd(child)
+		}
 		if name != nameQEMU && child.ExitedCleanly() {
 			// virtiofsd ends when QEMU does, and is known to have done so first.
 			select {

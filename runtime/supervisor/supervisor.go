@@ -60,9 +60,10 @@ type Supervisor struct {
 	stopping chan struct{} // closed when the children may end
 	stopOnce sync.Once
 
-	entrypoint entrypoint
-	execs      execs
-	ending     ending
+	breakpoints breakpoints
+	entrypoint  entrypoint
+	execs       execs
+	ending      ending
 }
 
 // Run supervises the VM of the plan in the state folder dir until it ends, and
@@ -78,6 +79,7 @@ func Run(dir string, stdio Stdio) int {
 	s.timeline.read(dir)
 	s.execs.init()
 	s.ending.init()
+	s.breakpoints.init()
 	signals := notify()
 	var err error
 	if s.log, err = openLog(dir); err != nil {
@@ -123,9 +125,12 @@ func (s *Supervisor) run(ctx context.Context) (int, error) {
 	steps := []func(context.Context) error{
 		s.openAgent,
 		s.listenControl,
-		s.startVirtiofsd,
-		s.openDisks,
+		s.breakpoint(plan.BreakPreNet),
 		s.attachNetwork,
+		s.startVirtiofsd,
+		s.breakpoint(plan.BreakPostNet),
+		s.openDisks,
+		s.breakpoint(plan.BreakPreQEMU),
 		s.startQEMU,
 		s.bootGuest,
 	}
@@ -176,6 +181,7 @@ func (s *Supervisor) bootConfig() api.Boot {
 		ReadOnly:   s.plan.Rootfs.ReadOnly,
 		Devices:    g.Devices,
 		Sysctl:     g.Sysctl,
+		Modules:    s.plan.Kernel.SharedModules(),
 
 		MaskedPaths:   g.MaskedPaths,
 		ReadonlyPaths: g.ReadonlyPaths,
