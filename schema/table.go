@@ -149,6 +149,10 @@ var (
 		Block: "init", Name: "system", Rules: "oneof=auto systemd openrc busybox sysvinit none",
 		Doc: `What kind of init the entrypoint is or ends in, which decides how it is asked to power off and what it is told on the kernel's command line. "auto" looks at the entrypoint's program.`,
 	})
+	InitExitCode = attr[string](Attribute{
+		Block: "init", Name: "exit_code", Rules: "oneof=auto on off",
+		Doc: `Whether a program may leave the container's exit code in /.runcvm/exitcode, or end the machine with one by /opt/runcvm/sbin/qemu-exit, as images do that were made for a runtime without exit codes. "auto" is "on" where the image has the folder /.runcvm or /opt/runcvm, or its command or its entrypoint's script names one of them. Else the guest has no such files, and the exit code is the entrypoint's.`,
+	})
 	CgroupfsMode = attr[string](Attribute{
 		Block: "cgroupfs", Name: "mode", Rules: "oneof=auto none systemd 1 cgroup1 2 cgroup2 hybrid mixed",
 		Variable: "RUNCVM_CGROUPFS",

@@ -1,7 +1,7 @@
 // Command runcvm-guest is the first process of the VM, and, with the argument
 // "child", the beginning of each process of the container; with "beside", the
 // agent of a VM whose first process is the image's own init. The kernel calls
-// it as modprobe.
+// it as modprobe, and images that know it as qemu-exit.
 package main
 
 import (
@@ -13,8 +13,11 @@ import (
 )
 
 func main() {
-	if filepath.Base(os.Args[0]) == initd.ModprobeName {
+	switch filepath.Base(os.Args[0]) {
+	case initd.ModprobeName:
 		os.Exit(initd.Modprobe(os.Args[1:]))
+	case agent.ExitProgram:
+		os.Exit(agent.Exit(os.Args[1:]))
 	}
 	arg := ""
 	if len(os.Args) > 1 {

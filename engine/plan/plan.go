@@ -177,6 +177,11 @@ type Init struct {
 	// Signals are Linux signal numbers that an InitExec entrypoint takes for
 	// something else than the end, each with what is sent in its place.
 	Signals map[int]int `json:"signals,omitempty"`
+	// ExitCode says that the container's exit code may come by ExitFile or
+	// ExitPrograms, which the guest then has.
+	ExitCode bool `json:"exit_code,omitempty"`
+	// ExitCodeReason says why, in a sentence, when "auto" has found that it may.
+	ExitCodeReason string `json:"exit_code_reason,omitempty"`
 }
 
 // Modes of Init.

@@ -27,7 +27,11 @@ func (a *Agent) startFirst() error {
 	exited := make(chan unix.WaitStatus, 1)
 	f.exited = exited
 	a.spawn(func() {
-		exited <- <-status
+		ended := <-status
+		if as := f.ordered.Load(); as != nil {
+			ended = *as
+		}
+		exited <- ended
 		close(f.gone)
 	})
 	proc := "/proc/" + strconv.Itoa(pid) + "/ns/"

@@ -108,6 +108,10 @@ type Mount struct {
 // TypeVolume is the Mount type of an entry of VolumesDir.
 const TypeVolume = "volume"
 
+// TypeProgram is the Mount type of the guest's own program under the name that
+// Destination ends in.
+const TypeProgram = "program"
+
 // DiskSource begins the Source of a mount of a disk, before its serial number.
 const DiskSource = "disk:"
 

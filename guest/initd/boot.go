@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -74,6 +75,11 @@ func oneLine(err error) string {
 // setUp does what the supervisor asks for; the root and the network, which need
 // nothing of each other, at the same time.
 func (b *boot) setUp(session *yamux.Session, request *api.Boot) error {
+	if slices.ContainsFunc(request.Mounts, func(m api.Mount) bool { return m.Type == api.TypeProgram }) {
+		if err := b.agent.ServeExit(); err != nil {
+			return err
+		}
+	}
 	rootBuilt := make(chan error, 1)
 	guarded(func() { rootBuilt <- b.buildRoot(request) })
 	err := setUpHost(request)

@@ -67,6 +67,9 @@ profile "default" {
     # An init, such as systemd, becomes the machine's PID 1.
     mode   = "auto"
     system = "auto"
+
+    # /.runcvm/exitcode and qemu-exit, where the image knows them.
+    exit_code = "auto"
   }
 
   cgroupfs {

@@ -15,7 +15,7 @@ policy "built-in" {
       "kernel.modules", "kernel.debug",
       "firmware.type", "rootfs.cache", "network.mode", "network.queues",
       "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
-      "init.mode", "init.system", "cgroupfs.mode",
+      "init.mode", "init.system", "init.exit_code", "cgroupfs.mode",
       "agent.boot_timeout", "agent.stop_timeout",
       "debug.qemu",
     ]

@@ -61,6 +61,7 @@ type Supervisor struct {
 	stopOnce sync.Once
 
 	breakpoints breakpoints
+	exitFile    exitFile
 	entrypoint  entrypoint
 	execs       execs
 	ending      ending
@@ -122,6 +123,7 @@ func readPlan(dir string) (*plan.Plan, error) {
 
 // run boots the VM, runs the entrypoint and shuts down.
 func (s *Supervisor) run(ctx context.Context) (int, error) {
+	s.exitFile.note()
 	steps := []func(context.Context) error{
 		s.openAgent,
 		s.listenControl,
@@ -146,7 +148,7 @@ func (s *Supervisor) run(ctx context.Context) (int, error) {
 	if !s.ending.over() {
 		s.shutdown(ctx)
 	}
-	return code, nil
+	return s.leftCode(code), nil
 }
 
 // bootGuest waits until the guest can run processes.

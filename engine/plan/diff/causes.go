@@ -53,6 +53,8 @@ var rules = []rule{
 	{"guest.process.rlimits", nil, Container, Recreate, "--ulimit"},
 	{"guest.process", nil, Container, Recreate, ofContainer},
 	{"guest.mounts[" + diskMount, []string{"disk"}, Host, Restart, ofProgram},
+	{"guest.mounts[/.runcvm/guest/sbin/qemu-exit]", []string{"init.exit_code"}, Host, Restart, "what the image has"},
+	{"guest.mounts[/opt/runcvm/sbin/qemu-exit]", []string{"init.exit_code"}, Host, Restart, "what the image has"},
 	{"guest.mounts[/lib/modules]", []string{"kernel.modules", "kernel.version"}, Host, Restart, theKernels},
 	{"guest.mounts", nil, Container, Recreate, "--volume, --mount or --tmpfs"},
 	{"guest.devices", nil, Container, Recreate, "--device or --privileged"},
