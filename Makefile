@@ -79,8 +79,8 @@ bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, bo
 soak: setup rootfs install ## a hundred containers in a row and ten at once leave nothing behind
 	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^(TestSoak|TestDiskSurvivesDeaths)$$' ./conformance
 
-docs: ## docs/reference and docs/man, from the tables and the commands
-	go test ./cmd/runcvm ./profiles/reference -run 'Current$$' -update
+docs: ## docs/reference, docs/conformance.md and docs/man, from the tables, the cases and the commands
+	go test ./cmd/runcvm ./profiles/reference ./conformance/differential -run 'Current$$' -update
 
 lint: build/tools/golangci-lint-$(GOLANGCI_LINT_VERSION) ## golangci-lint; the first run compiles it, which takes minutes
 	$< run ./...

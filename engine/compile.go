@@ -62,6 +62,8 @@ type compiler struct {
 	// kernelVsock says that the initramfs of the chosen kernel drives a vsock
 	// device.
 	kernelVsock bool
+	// kernelNICs are the models of network devices that it drives beside virtio's.
+	kernelNICs []string
 }
 
 // linux returns the spec's Linux part, empty when there is none.

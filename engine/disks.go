@@ -197,7 +197,7 @@ func (c *compiler) diskArguments(q *qemu.CommandLine) {
 			AIO:     schema.DiskAIO.In(c.profile, d.Name),
 			Cache:   schema.DiskCache.In(c.profile, d.Name),
 			Discard: schema.DiskDiscard.In(c.profile, d.Name),
-			Queues:  queues,
+			Queues:  queues, IOThread: schema.DiskIOThread.In(c.profile, d.Name),
 		})
 	}
 }

@@ -93,7 +93,7 @@ func (c *compiler) kernelOfImage() (plan.Kernel, bool) {
 		c.diags.Errorf("No kernel in the image", "%s Install the distribution's kernel package in the image, or use another source.%s", detail, c.blame(schema.KernelSource.Attribute))
 		return plan.Kernel{}, false
 	}
-	c.kernelVsock = k.Vsock
+	c.kernelVsock, c.kernelNICs = k.Vsock, k.NICs
 	d, _ := catalogue.Find(k.Distribution)
 	return plan.Kernel{
 		Source:       "image",
@@ -123,7 +123,7 @@ func (c *compiler) kernelOfFiles() (plan.Kernel, bool) {
 		c.diags.Errorf("Kernel files unusable", "The kernel's files cannot be booted: %s. They are files of the host.%s", f.Problem, c.blame(schema.KernelImage.Attribute))
 		return plan.Kernel{}, false
 	}
-	c.kernelVsock = f.Vsock
+	c.kernelVsock, c.kernelNICs = f.Vsock, f.NICs
 	return plan.Kernel{
 		Source:  "files",
 		Reason:  fmt.Sprintf("The profile names the host's file %s.", f.Image),
@@ -190,7 +190,7 @@ func (c *compiler) whyDefault(name string, words []string, missing string) strin
 }
 
 func (c *compiler) installed(k *plan.InstalledKernel, reason string) plan.Kernel {
-	c.kernelVsock = k.Vsock
+	c.kernelVsock, c.kernelNICs = k.Vsock, k.NICs
 	image := plan.KernelImage
 	if k.HasVmlinux {
 		// Entered directly by PVH: nothing to decompress, a tenth of the boot.

@@ -78,7 +78,7 @@ func acceptArguments(t *testing.T, root string, p *plan.Plan) {
 	_, consolePeer := socketPair(t)
 	_, agentPeer := socketPair(t)
 	argv := append(withoutKernel(p.Processes["qemu"].Argv), "-S")
-	argv = append(argv, qemu.NIC{MAC: "02:42:ac:11:00:02", MTU: 1500, Queues: 1, FirstFD: plan.FDFirstDisk}.Args()...)
+	argv = append(argv, qemu.NIC{Model: "virtio", MAC: "02:42:ac:11:00:02", MTU: 1500, Queues: 1, FirstFD: plan.FDFirstDisk}.Args()...)
 	tap := openTap(t)
 	machine := startProgram(t, "QEMU", inToolRoot(root, argv), []*os.File{
 		plan.FDQMP - 3: qmpPeer, plan.FDConsole - 3: consolePeer, plan.FDAgent - 3: agentPeer,

@@ -89,7 +89,7 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 		imported.Changed = true
 	}
 	imported.Modules = m.Modules
-	vsock, err := hasVsock(dst)
+	driven, err := drivenBy(dst)
 	if err != nil {
 		return Imported{}, err
 	}
@@ -103,7 +103,7 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 	}
 	imported.Kernel = plan.InstalledKernel{
 		Distribution: o.Distribution, Version: src.version, HostDir: dst,
-		HasVmlinux: m.Files[plan.KernelVmlinux] != "", Vsock: vsock, Default: now == src.version,
+		HasVmlinux: m.Files[plan.KernelVmlinux] != "", Vsock: driven.Vsock, NICs: driven.NICs, Default: now == src.version,
 	}
 	return imported, nil
 }
@@ -301,12 +301,13 @@ func initramfsOf(dir, version, program, suffix string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	transports := plan.TransportSerial + "\n"
-	if made.Vsock {
-		transports += plan.TransportVsock + "\n"
+	drives := []string{plan.TransportSerial}
+	if made.Driven.Vsock {
+		drives = append(drives, plan.TransportVsock)
 	}
-	return made.Modules, create(filepath.Join(dir, plan.KernelTransports+suffix), func(w io.Writer) error {
-		_, err := io.WriteString(w, transports)
+	drives = append(drives, made.Driven.NICs...)
+	return made.Modules, create(filepath.Join(dir, plan.KernelDrives+suffix), func(w io.Writer) error {
+		_, err := io.WriteString(w, strings.Join(drives, "\n")+"\n")
 		return err
 	})
 }

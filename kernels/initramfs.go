@@ -47,7 +47,7 @@ type InitramfsOptions struct {
 // Initramfs is what BuildInitramfs has written.
 type Initramfs struct {
 	Modules []string // file names, in the order of the lists
-	Vsock   bool     // a vsock device works: its driver is there, or built in
+	Driven  Driven
 }
 
 // BuildInitramfs writes an uncompressed initramfs (cpio, "newc") to w. The same
@@ -66,8 +66,8 @@ func BuildInitramfs(w io.Writer, o InitramfsOptions) (Initramfs, error) {
 
 // moduleSet is the modules of an initramfs.
 type moduleSet struct {
-	lists []listedModules
-	vsock bool // see Initramfs.Vsock
+	lists  []listedModules
+	driven Driven
 }
 
 // listedModules are the modules of a list, in load order.
@@ -116,7 +116,7 @@ func readModules(dir fs.FS, formats []string, lists []ModuleList) (moduleSet, er
 		}
 		set.lists = append(set.lists, part)
 	}
-	set.vsock = index.has(vsockDriver)
+	set.driven = index.driven()
 	return set, nil
 }
 
@@ -132,7 +132,7 @@ func writeInitramfs(w io.Writer, guest []byte, modules moduleSet) (Initramfs, er
 	a.add(cpio.CharDev("dev/null", 0o666, 1, 3))
 	a.add(cpio.StaticRecord(guest, cpio.Info{Name: initPath, Mode: cpio.S_IFREG | 0o755}))
 	a.add(cpio.Symlink(modprobePath, "/"+initPath))
-	made := Initramfs{Vsock: modules.vsock}
+	made := Initramfs{Driven: modules.driven}
 	for _, list := range modules.lists {
 		var names []string
 		for _, m := range list.files {

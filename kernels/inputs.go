@@ -36,11 +36,11 @@ type Sources struct {
 }
 
 // Digest identifies the content of all that the folder will be built from, and
-// says whether its initramfs drives a vsock device. It also finds out what is
+// says what its initramfs drives. It also finds out what is
 // missing: a MissingModuleError, a CycleError.
-func (s *Sources) Digest() (digest string, vsock bool, err error) {
+func (s *Sources) Digest() (digest string, driven Driven, err error) {
 	digest, modules, err := s.read(io.Discard, io.Discard)
-	return digest, modules.vsock, err
+	return digest, modules.driven, err
 }
 
 // read copies the kernel image to image and a given initramfs to initramfs,
@@ -120,13 +120,13 @@ func OfImage(root string, places []plan.KernelPlaces, guest string) (*plan.Image
 		return nil, unusable, nil
 	}
 	s := &Sources{Tree: tree, Image: found.Image, Modules: found.Modules, Formats: found.Formats, Guest: guest}
-	digest, vsock, err := s.Digest()
+	digest, driven, err := s.Digest()
 	if err != nil {
 		return nil, append(unusable, plan.UnusableKernel{Path: found.Image, Reason: err.Error()}), nil
 	}
 	return &plan.ImageKernel{
 		Distribution: found.Distribution, Version: found.Version,
-		Image: found.Image, Modules: found.Modules, Vsock: vsock, Digest: digest,
+		Image: found.Image, Modules: found.Modules, Vsock: driven.Vsock, NICs: driven.NICs, Digest: digest,
 	}, unusable, nil
 }
 
@@ -139,7 +139,7 @@ func OfHost(files plan.KernelFiles, guest string) plan.KernelFiles {
 		err = examineFiles(tree, &files, guest)
 	}
 	if err != nil {
-		files.Version, files.Vsock, files.Digest, files.Problem = "", false, "", err.Error()
+		files.Version, files.Vsock, files.NICs, files.Digest, files.Problem = "", false, nil, "", err.Error()
 	}
 	return files
 }
@@ -166,7 +166,8 @@ func examineFiles(tree *imagefs.Tree, files *plan.KernelFiles, guest string) (er
 		}
 	}
 	s := &Sources{Tree: tree, Image: files.Image, Modules: files.Modules, Initramfs: files.Initramfs, Guest: guest}
-	files.Digest, files.Vsock, err = s.Digest()
+	digest, driven, err := s.Digest()
+	files.Digest, files.Vsock, files.NICs = digest, driven.Vsock, driven.NICs
 	return err
 }
 

@@ -60,7 +60,7 @@ func List(prefix string) ([]plan.InstalledKernel, error) {
 				continue
 			}
 			host := filepath.Join(dir, v.Name())
-			vsock, err := hasVsock(host)
+			driven, err := drivenBy(host)
 			if err != nil {
 				return nil, err
 			}
@@ -70,7 +70,8 @@ func List(prefix string) ([]plan.InstalledKernel, error) {
 				Version:      v.Name(),
 				HostDir:      host,
 				HasVmlinux:   err == nil,
-				Vsock:        vsock,
+				Vsock:        driven.Vsock,
+				NICs:         driven.NICs,
 				Default:      v.Name() == byDefault,
 			})
 		}
@@ -81,14 +82,23 @@ func List(prefix string) ([]plan.InstalledKernel, error) {
 	return list, nil
 }
 
-// hasVsock says whether the initramfs in a kernel's folder drives a vsock
-// device. Those that were made before there was a choice do not.
-func hasVsock(dir string) (bool, error) {
-	transports, err := os.ReadFile(filepath.Join(dir, plan.KernelTransports))
+// drivenBy says what the initramfs in a kernel's folder drives.
+func drivenBy(dir string) (Driven, error) {
+	list, err := os.ReadFile(filepath.Join(dir, plan.KernelDrives))
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return Driven{}, nil
 	}
-	return slices.Contains(strings.Fields(string(transports)), plan.TransportVsock), err
+	var d Driven
+	for _, name := range strings.Fields(string(list)) {
+		switch name {
+		case plan.TransportSerial:
+		case plan.TransportVsock:
+			d.Vsock = true
+		default:
+			d.NICs = append(d.NICs, name)
+		}
+	}
+	return d, err
 }
 
 // hidden tells the folders under construction, or set aside, from kernels.

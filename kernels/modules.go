@@ -25,8 +25,8 @@ type ModuleList struct {
 const vsockDriver = "vmw_vsock_virtio_transport"
 
 // Lists are the modules that a VM needs before its root is there: the bus, the
-// root and the network, then those of the agent's stream and of disks, of which
-// the guest loads the lists for the devices that it has. Each module costs boot time, so
+// root and the network, then those of the agent's stream, of disks and of network
+// devices, of which the guest loads the lists for the devices that it has. Each module costs boot time, so
 // that whatever can be loaded from the root is not here. Kernels without IPv6
 // or vsock are fine.
 var Lists = []ModuleList{
@@ -34,6 +34,34 @@ var Lists = []ModuleList{
 	{Name: "load.virtio-serial", Required: []string{"virtio_console"}},
 	{Name: "load.vsock", Optional: []string{vsockDriver}},
 	{Name: "load.disk", Optional: []string{"virtio_blk", "ext4"}},
+	{Name: "load.vmxnet3", Optional: []string{"vmxnet3"}},
+	{Name: "load.e1000e", Optional: []string{"e1000e"}},
+	{Name: "load.e1000", Optional: []string{"e1000"}},
+	{Name: "load.rtl8139", Optional: []string{"8139cp"}},
+}
+
+// nicDrivers are the drivers of the network devices other than virtio's, by the
+// model, whose list is called "load." and the model.
+var nicDrivers = []struct{ model, module string }{
+	{"vmxnet3", "vmxnet3"}, {"e1000e", "e1000e"}, {"e1000", "e1000"}, {"rtl8139", "8139cp"},
+}
+
+// Driven are the devices that an initramfs has a driver for, or its kernel one
+// built in, beside those that every machine has.
+type Driven struct {
+	Vsock bool
+	NICs  []string // models: "e1000e"
+}
+
+// driven finds out what the kernel drives.
+func (x *moduleIndex) driven() Driven {
+	d := Driven{Vsock: x.has(vsockDriver)}
+	for _, nic := range nicDrivers {
+		if x.has(nic.module) {
+			d.NICs = append(d.NICs, nic.model)
+		}
+	}
+	return d
 }
 
 // MissingModuleError says that a kernel lacks a module that a VM needs.

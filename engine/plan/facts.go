@@ -7,6 +7,10 @@ type Facts struct {
 	KVM  KVM  `json:"kvm"`
 	// VHostNet is about /dev/vhost-net, by which the host's kernel moves frames.
 	VHostNet VHostNet `json:"vhost_net"`
+	// TC and Bridge are about the kernel's parts that the network modes of these
+	// names need.
+	TC     Usable `json:"tc"`
+	Bridge Usable `json:"bridge"`
 	// Vsock is about /dev/vhost-vsock, by which the agent's stream goes through
 	// the host's kernel.
 	Vsock  Vsock  `json:"vsock"`
@@ -30,6 +34,7 @@ type Host struct {
 	MemoryMiB    int    `json:"memory_mib"`
 	TSCKHz       int    `json:"tsc_khz,omitempty"` // 0 when unknown
 	HasTun       bool   `json:"has_tun"`           // /dev/net/tun is a character device
+	IPv6         bool   `json:"ipv6"`              // the kernel has IPv6
 	// MaxOpenFiles is the highest RLIMIT_NOFILE that a container can be given:
 	// fs.nr_open when the runtime has CAP_SYS_RESOURCE, else its own hard limit.
 	// 0 when unknown.
@@ -44,6 +49,12 @@ type KVM struct {
 	Nested bool `json:"nested,omitempty"`
 	// PMU says that KVM lets a guest have performance counters.
 	PMU bool `json:"pmu,omitempty"`
+}
+
+// Usable says whether something of the host can be used.
+type Usable struct {
+	Usable bool   `json:"usable"`
+	Reason string `json:"reason"` // a sentence: what was found
 }
 
 // VHostNet says whether /dev/vhost-net opens.
@@ -82,6 +93,9 @@ type Image struct {
 	Kernel *ImageKernel `json:"kernel,omitempty"`
 	// UnusableKernels are files that look like the image's kernel and cannot boot.
 	UnusableKernels []UnusableKernel `json:"unusable_kernels,omitempty"`
+	// Ports are those that the image exposes or the container publishes, as
+	// "80/tcp", sorted.
+	Ports []string `json:"ports,omitempty"`
 	// Modprobe says that the image has the program modprobe.
 	Modprobe bool `json:"modprobe,omitempty"`
 	// ExitHabits says that the image gives exit codes in the ways of ExitPrograms.
@@ -108,7 +122,9 @@ type InstalledKernel struct {
 	HostDir      string `json:"host_dir"`
 	HasVmlinux   bool   `json:"has_vmlinux"` // the extracted image, for PVH
 	Vsock        bool   `json:"vsock"`       // its initramfs drives a vsock device
-	Default      bool   `json:"default"`     // "latest" points at it
+	// NICs are the models of network devices that its initramfs drives beside virtio's.
+	NICs    []string `json:"nics,omitempty"`
+	Default bool     `json:"default"` // "latest" points at it
 }
 
 // Paths within the tool root, which are the container's paths.
@@ -129,9 +145,9 @@ const (
 	KernelInitrd   = "initramfs"
 	KernelBoot     = "kernel" // of a folder that was built: vmlinux where it can be entered directly, else vmlinuz
 	KernelManifest = "manifest.json"
-	// KernelTransports lists the agent's transports that the initramfs drives, one
-	// a line.
-	KernelTransports = "initramfs.transports"
+	// KernelDrives lists what the initramfs has drivers for, one a line: the agent's
+	// transports and models of network devices.
+	KernelDrives = "initramfs.drives"
 	// KernelBuiltDir, below Facts.KernelsDir, has the folders that are built for a
 	// container, named by digest.
 	KernelBuiltDir = ".built"

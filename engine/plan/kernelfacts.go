@@ -27,11 +27,12 @@ type OSRelease struct {
 
 // ImageKernel is a kernel that an image brings.
 type ImageKernel struct {
-	Distribution string `json:"distribution"` // the catalogue's entry that says where it lies
-	Version      string `json:"version"`      // uname -r
-	Image        string `json:"image"`        // path in the image
-	Modules      string `json:"modules"`      // folder in the image
-	Vsock        bool   `json:"vsock"`        // its initramfs drives a vsock device
+	Distribution string   `json:"distribution"` // the catalogue's entry that says where it lies
+	Version      string   `json:"version"`      // uname -r
+	Image        string   `json:"image"`        // path in the image
+	Modules      string   `json:"modules"`      // folder in the image
+	Vsock        bool     `json:"vsock"`        // its initramfs drives a vsock device
+	NICs         []string `json:"nics,omitempty"`
 	// Digest is "sha256-" and the hex SHA-256 of all that its folder is made of.
 	Digest string `json:"digest"`
 }
@@ -52,11 +53,12 @@ type KernelPlaces struct {
 
 // KernelFiles are files of the host that a profile names as the kernel.
 type KernelFiles struct {
-	Image     string `json:"image"`
-	Initramfs string `json:"initramfs,omitempty"`
-	Modules   string `json:"modules,omitempty"` // a folder with modules.dep
-	Version   string `json:"version,omitempty"` // uname -r, read from the image
-	Vsock     bool   `json:"vsock,omitempty"`   // the initramfs drives a vsock device
+	Image     string   `json:"image"`
+	Initramfs string   `json:"initramfs,omitempty"`
+	Modules   string   `json:"modules,omitempty"` // a folder with modules.dep
+	Version   string   `json:"version,omitempty"` // uname -r, read from the image
+	Vsock     bool     `json:"vsock,omitempty"`   // the initramfs drives a vsock device
+	NICs      []string `json:"nics,omitempty"`
 	// Digest is that of ImageKernel.
 	Digest string `json:"digest,omitempty"`
 	// Problem is a sentence that says why they cannot boot; empty when they can.

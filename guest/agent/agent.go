@@ -197,6 +197,7 @@ type firstProcess struct {
 	mountNS *os.File
 	share   *os.File // see MountShare; nil without a share
 	modules *os.File // see KeepModules; nil without modules
+	volumes *os.File // likewise of MountVolumes
 }
 
 func (f *firstProcess) kill(r *Reaper, timeout time.Duration) error {

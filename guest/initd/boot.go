@@ -99,6 +99,11 @@ func (b *boot) buildRoot(request *api.Boot) error {
 	if err := <-b.shareMounted; err != nil {
 		return err
 	}
+	if request.VolumesShare {
+		if err := b.agent.MountVolumes(api.VolumesTag); err != nil {
+			return err
+		}
+	}
 	// Before the first mount, which may need a module.
 	folder, err := b.agent.KeepModules(request.Modules)
 	if err == nil {

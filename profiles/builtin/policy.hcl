@@ -13,8 +13,11 @@ policy "built-in" {
       "machine.accel", "machine.cpus", "machine.memory",
       "kernel.source", "kernel.distribution", "kernel.version", "kernel.append",
       "kernel.modules", "kernel.debug",
-      "firmware.type", "rootfs.cache", "network.mode", "network.queues",
-      "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
+      "firmware.type",
+      "rootfs.type", "rootfs.cache", "rootfs.read_only", "rootfs.submounts", "volumes.cache",
+      "network.mode", "network.model", "network.mtu", "network.queues", "network.ports",
+      "nic.model", "nic.mtu", "nic.queues",
+      "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues", "disk.iothread",
       "init.mode", "init.system", "init.exit_code", "cgroupfs.mode",
       "agent.boot_timeout", "agent.stop_timeout",
       "debug.qemu",
@@ -24,7 +27,7 @@ policy "built-in" {
     # and a breakpoint waits for who has the host.
     deny = [
       "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
-      "security.sys_admin", "network.vhost", "agent.transport", "var.*",
+      "security.sys_admin", "network.vhost", "nic.vhost", "agent.transport", "var.*",
       "kernel.image", "kernel.initramfs", "kernel.modules_dir",
       "debug.runtime", "debug.breakpoints",
     ]

@@ -21,7 +21,7 @@ import (
 
 // neededDevices are those without which no VM of ours starts.
 var neededDevices = []string{
-	"virtio-net-pci", "virtio-serial-pci", "virtserialport", "vhost-user-fs-pci", "vhost-vsock-pci", "virtio-rng-pci", "virtio-vga", "virtio-gpu-pci",
+	"virtio-net-pci", "vmxnet3", "e1000e", "e1000", "rtl8139", "virtio-serial-pci", "virtserialport", "vhost-user-fs-pci", "vhost-vsock-pci", "virtio-rng-pci", "virtio-vga", "virtio-gpu-pci",
 }
 
 // checkTools runs the programs of a tool root within it and returns what they

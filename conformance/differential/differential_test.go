@@ -1,0 +1,170 @@
+package differential
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write docs/conformance.md")
+
+func TestPageIsCurrent(t *testing.T) {
+	cases, err := Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("..", "..", "docs", "conformance.md")
+	page := Page(cases)
+	if *update {
+		if err := os.WriteFile(path, page, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(page), string(written)); diff != "" {
+		t.Errorf("docs/conformance.md is not what the cases say; run make docs (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseFindsMistakes(t *testing.T) {
+	for name, test := range map[string]struct{ src, want string }{
+		"unknown field":         {"description: a\nstep: []", "step"},
+		"no steps":              {"description: a", "steps"},
+		"two commands":          {"description: a\nsteps: [{docker: ps, wait: x}]", "one of docker and wait"},
+		"waits for nothing":     {"description: a\nsteps: [{wait: x}]", `no background "x"`},
+		"never waited for":      {"description: a\nsteps: [{docker: events, background: x}]", `no step waits for the background "x"`},
+		"open quote":            {"description: a\nsteps: [{docker: \"run 'a\"}]", "docker"},
+		"expression":            {"description: a\nsteps: [{docker: ps, until: '('}]", "until"},
+		"part":                  {"description: a\nsteps: [{docker: ps, ignore: [all]}]", "stdout, stderr, code, duration"},
+		"difference, no reason": {"description: a\nsteps: [{docker: ps}]\ndiffers: [{step: 1, what: code}]", "reason"},
+		"difference, no step":   {"description: a\nsteps: [{docker: ps}]\ndiffers: [{step: 2, what: code, reason: b}]", "1 to 1"},
+		"duration":              {"description: a\nsteps: [{docker: ps, limit: soon}]", "soon"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse([]byte(test.src), "x")
+			if err == nil || !strings.Contains(err.Error(), "case x: ") || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want one with %q", err, test.want)
+			}
+		})
+	}
+}
+
+func parse(t *testing.T, src string) *Case {
+	t.Helper()
+	c, err := Parse([]byte(src), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+const differing = `
+description: a
+steps:
+  - docker: ps
+    replace: [{match: 'in \d+ s', with: soon}]
+differs:
+  - {step: 1, what: code, reference: '0', tested: '[12]', reason: because}
+`
+
+func TestCompare(t *testing.T) {
+	id := strings.Repeat("0a", 32)
+	for name, test := range map[string]struct {
+		reference, tested Result
+		want              string // a part of the only failure
+	}{
+		"as stated":            {Result{Stdout: "in 5 s"}, Result{Stdout: "in 66 s", Code: 1}, ""},
+		"ids":                  {Result{Stdout: id}, Result{Stdout: strings.Replace(id, "0", "1", 1), Code: 1}, ""},
+		"not there":            {Result{}, Result{}, "is not there"},
+		"another one":          {Result{}, Result{Code: 3}, "another one"},
+		"not stated":           {Result{Stderr: "x"}, Result{Stderr: "y", Code: 2}, "stderr: (-reference"},
+		"a part is not enough": {Result{}, Result{Code: 12}, "another one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := compare(parse(t, differing), []Result{test.reference}, []Result{test.tested})
+			if test.want == "" && len(got) > 0 || test.want != "" && (len(got) != 1 || !strings.Contains(got[0], test.want)) {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestWithRuntime(t *testing.T) {
+	for name, test := range map[string]struct {
+		engine, in, want string
+	}{
+		"run":       {"docker", "run --rm a", "run --runtime vm --rm a"},
+		"create":    {"docker", "container create a", "container create --runtime vm a"},
+		"exec":      {"docker", "exec a run", "exec a run"},
+		"podman":    {"podman", "run a", "--runtime vm run a"},
+		"a network": {"docker", "network create a", "network create a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := attempt{Runner: &Runner{Engine: test.engine}, runtime: "vm"}
+			if got := strings.Join(a.withRuntime(strings.Fields(test.in)), " "); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestReports(t *testing.T) {
+	c := parse(t, differing)
+	outcomes := []Outcome{{Case: c}, {Case: c, Failures: []string{"step 1\n<more>"}}, {Case: c, Skipped: "only for podman"}}
+	for format, want := range map[string]string{
+		"text": `differs  x: a
+         step 1, code: because
+FAILED   x: a
+         step 1
+         <more>
+skipped  x: a
+         only for podman
+
+3 cases: 0 equal, 1 with stated differences, 1 failed, 1 skipped
+`,
+		"tap": `TAP version 13
+1..3
+ok 1 - x
+not ok 2 - x
+# step 1
+# <more>
+ok 3 - x # SKIP only for podman
+`,
+		"junit": `<?xml version="1.0" encoding="UTF-8"?>
+<testsuite name="runcvm.conformance" tests="3" failures="1" skipped="1">
+  <testcase name="x" classname="runcvm.conformance" time="0.000"></testcase>
+  <testcase name="x" classname="runcvm.conformance" time="0.000">
+    <failure message="a">step 1&#xA;&lt;more&gt;</failure>
+  </testcase>
+  <testcase name="x" classname="runcvm.conformance" time="0.000">
+    <skipped message="only for podman"></skipped>
+  </testcase>
+</testsuite>
+`,
+	} {
+		t.Run(format, func(t *testing.T) {
+			var b bytes.Buffer
+			r := NewReporter(&b, format, len(outcomes))
+			for _, o := range outcomes {
+				r.Add(o)
+			}
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, b.String()); diff != "" {
+				t.Errorf("report (-want +got):\n%s", diff)
+			}
+			if r.Failed() != 1 {
+				t.Errorf("%d failed", r.Failed())
+			}
+		})
+	}
+}

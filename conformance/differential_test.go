@@ -1,0 +1,36 @@
+package conformance
+
+import (
+	"testing"
+
+	"github.com/runcvm/runcvm/conformance/differential"
+	"github.com/runcvm/runcvm/conformance/harness"
+)
+
+// TestDifferential runs the cases of `runcvm conformance run`.
+func TestDifferential(t *testing.T) {
+	vmOnly(t)
+	cases, err := differential.Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range cases {
+		t.Run(cases[i].Name, func(t *testing.T) {
+			e := start(t)
+			r := differential.Runner{
+				Engine: "docker", Environ: e.DockerCommand(t.Context()).Env, Prefix: "differential-",
+				Reference: "runc", Tested: underTest(), Base: harness.Image, Limit: commandLimit,
+			}
+			o, err := r.Run(t.Context(), &cases[i])
+			if err != nil {
+				t.Fatalf("%v\ndockerd: %s", err, e.Log())
+			}
+			if o.Skipped != "" {
+				t.Skip(o.Skipped)
+			}
+			for _, f := range o.Failures {
+				t.Error(f)
+			}
+		})
+	}
+}
