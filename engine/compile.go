@@ -45,6 +45,7 @@ func Compile(profile *schema.Profile, spec *specs.Spec, facts *plan.Facts) (*pla
 	c.compileResources()
 	c.compileContainer()
 	c.compileGuest()
+	c.compileDebug()
 	c.compileUnhonoured()
 	c.compileProcesses()
 	return c.plan, c.diags

@@ -59,7 +59,37 @@ func (c *compiler) compileInit() {
 		i.Signals = endSignals[i.System]
 		c.checkExec()
 	}
+	i.ExitCode, i.ExitCodeReason = c.exitCode()
 	c.plan.Init = i
+}
+
+// exitCode says whether the guest has the ways to give an exit code that images
+// know from a runtime without exit codes.
+func (c *compiler) exitCode() (on bool, reason string) {
+	switch schema.InitExitCode.Of(c.profile) {
+	case "on":
+		return true, ""
+	case "off":
+		return false, ""
+	}
+	if c.facts.Image.ExitHabits {
+		return true, "The image has the folder " + strings.Join(plan.ExitFolders, " or ") + ", or its entrypoint's script names it."
+	}
+	if p := c.spec.Process; p != nil && slices.ContainsFunc(p.Args, plan.NamesExitPath) {
+		return true, "The command names " + strings.Join(plan.ExitFolders, " or ") + "."
+	}
+	return false, ""
+}
+
+// exitMounts are the programs of plan.Init.ExitCode.
+func (c *compiler) exitMounts() []plan.GuestMount {
+	var mounts []plan.GuestMount
+	if c.plan.Init.ExitCode {
+		for _, name := range plan.ExitPrograms {
+			mounts = append(mounts, plan.GuestMount{Type: "program", Destination: name, Options: []string{"ro", "nosuid", "nodev"}})
+		}
+	}
+	return mounts
 }
 
 // chooseInit is init.mode = "auto".

@@ -89,7 +89,7 @@ func (c *compiler) compileMounts() {
 		})
 	}
 	c.plan.OCI.Mounts = append(container, shared...)
-	c.plan.Guest.Mounts = guest
+	c.plan.Guest.Mounts = append(guest, c.exitMounts()...)
 }
 
 // isKernelType tells a file system of the guest's kernel from host files.

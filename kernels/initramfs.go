@@ -13,7 +13,7 @@ import (
 
 // initramfsFormat changes when the builder makes something else of the same
 // inputs.
-const initramfsFormat = "2"
+const initramfsFormat = "3"
 
 // allFormats are how the names of modules end that can be read.
 var allFormats = []string{".ko", ".ko.gz", ".ko.xz", ".ko.zst"}
@@ -23,8 +23,9 @@ const maxModule = 64 << 20
 
 // Paths within the initramfs.
 const (
-	initPath    = "init"
-	modulesPath = "modules" // modules, and lists of their file names, one a line
+	initPath     = "init"
+	modulesPath  = "modules"       // modules, and lists of their file names, one a line
+	modprobePath = "sbin/modprobe" // what the kernel calls when it needs a module later
 )
 
 // InitramfsOptions are the inputs of an initramfs.
@@ -123,13 +124,14 @@ func readModules(dir fs.FS, formats []string, lists []ModuleList) (moduleSet, er
 // in it, each list behind its modules.
 func writeInitramfs(w io.Writer, guest []byte, modules moduleSet) (Initramfs, error) {
 	a := archive{w: cpio.Newc.Writer(w)}
-	for _, dir := range []string{"dev", "etc", modulesPath, "proc", "run", "share", "sys", "tmp"} {
+	for _, dir := range []string{"dev", "etc", modulesPath, "proc", "run", "sbin", "share", "sys", "tmp"} {
 		a.add(cpio.Directory(dir, 0o755))
 	}
 	// The kernel opens /dev/console for init before anything is mounted.
 	a.add(cpio.CharDev("dev/console", 0o600, 5, 1))
 	a.add(cpio.CharDev("dev/null", 0o666, 1, 3))
 	a.add(cpio.StaticRecord(guest, cpio.Info{Name: initPath, Mode: cpio.S_IFREG | 0o755}))
+	a.add(cpio.Symlink(modprobePath, "/"+initPath))
 	made := Initramfs{Driven: modules.driven}
 	for _, list := range modules.lists {
 		var names []string

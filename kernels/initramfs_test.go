@@ -65,12 +65,15 @@ func TestBuildInitramfs(t *testing.T) {
 	if records["init"] != "\x7fELFguest" {
 		t.Errorf("init holds %q", records["init"])
 	}
+	if records["sbin/modprobe"] != "/init" {
+		t.Errorf("sbin/modprobe leads to %q", records["sbin/modprobe"])
+	}
 	for _, dir := range []string{"dev", "proc", "sys", "dev/console", "dev/null"} {
 		if _, ok := records[dir]; !ok {
 			t.Errorf("%s is missing", dir)
 		}
 	}
-	if want, got := 8+2+1+len(want)+len(lists)+empty, len(records); got != want {
+	if want, got := 9+2+2+len(want)+len(lists)+empty, len(records); got != want {
 		t.Errorf("%d records, want %d: %q", got, want, slices.Sorted(maps.Keys(records)))
 	}
 

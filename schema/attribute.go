@@ -33,7 +33,7 @@ type Attribute struct {
 	// Doc is for the reference: sentences that give units and effect.
 	Doc string
 	// Rules are go-playground/validator rules for the decoded value. A "oneof"
-	// rule makes the attribute a choice.
+	// rule makes the attribute a choice, or each element of a list.
 	Rules string
 	// Reference is the expression variable that a docker flag sets for this
 	// attribute, and Flag that flag. The flag wins over a value that was not
@@ -139,7 +139,7 @@ func attr[T value](a Attribute) Key[T] {
 	case []string:
 		a.Type = TypeStrings
 	}
-	for rule := range strings.SplitSeq(a.Rules, ",") {
+	for rule := range strings.SplitSeq(a.Rules, ",") { // of a list, its elements
 		if list, ok := strings.CutPrefix(rule, "oneof="); ok {
 			a.choice = strings.Fields(list)
 		}

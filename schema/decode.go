@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -159,7 +160,7 @@ var newValidator = sync.OnceValue(func() *validator.Validate { return validator.
 // check applies the rules.
 func (a *Attribute) check(v any) *mistake {
 	if a.choice != nil {
-		return a.checkChoice(v.(string))
+		return a.checkChoice(v)
 	}
 	err := newValidator().Var(v, a.Rules)
 	if err == nil {
@@ -172,13 +173,20 @@ func (a *Attribute) check(v any) *mistake {
 	return &mistake{"Value out of range", a.Path() + " " + a.ruleSentence(failed[0], v)}
 }
 
-func (a *Attribute) checkChoice(s string) *mistake {
-	for _, c := range a.choice {
-		if s == c {
-			return nil
+func (a *Attribute) checkChoice(v any) *mistake {
+	values, verb := []string{}, "is"
+	switch v := v.(type) {
+	case string:
+		values = append(values, v)
+	case []string:
+		values, verb = v, "is a list of"
+	}
+	for _, s := range values {
+		if !slices.Contains(a.choice, s) {
+			return &mistake{"Value not allowed", fmt.Sprintf("%s %s %s, not %q.%s", a.Path(), verb, diag.Choices(a.choice), s, diag.DidYouMean(s, a.choice))}
 		}
 	}
-	return &mistake{"Value not allowed", fmt.Sprintf("%s is %s, not %q.%s", a.Path(), diag.Choices(a.choice), s, diag.DidYouMean(s, a.choice))}
+	return nil
 }
 
 func (a *Attribute) ruleSentence(f validator.FieldError, v any) string {

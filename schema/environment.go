@@ -164,13 +164,22 @@ func (a *Attribute) parseText(text string) (any, *mistake) {
 		}
 		v = n
 	case TypeStrings:
-		words, wrong := splitWords(text)
+		words, wrong := a.splitList(text)
 		if wrong != "" {
 			return nil, &mistake{"Unbalanced quotes", fmt.Sprintf("%s: %s", a.Path(), wrong)}
 		}
 		v = ctyValue(words)
 	}
 	return a.decode(v)
+}
+
+// splitList splits the text of a list: at white space, and at commas where they
+// are in no value.
+func (a *Attribute) splitList(text string) (words []string, wrong string) {
+	if a.choice != nil {
+		text = strings.ReplaceAll(text, ",", " ")
+	}
+	return splitWords(text)
 }
 
 // splitWords splits at white space that is not in double quotes, as the kernel

@@ -32,6 +32,9 @@ func sampleOf(t *testing.T, a *schema.Attribute) string {
 	for rule := range strings.SplitSeq(a.Rules, ",") {
 		if list, ok := strings.CutPrefix(rule, "oneof="); ok {
 			candidates = []string{strconv.Quote(strings.Fields(list)[0])}
+			if a.Type == schema.TypeStrings {
+				candidates[0] = "[" + candidates[0] + "]"
+			}
 		}
 	}
 	for _, c := range candidates {

@@ -225,6 +225,10 @@ var (
 		Block: "init", Name: "system", Rules: "oneof=auto systemd openrc busybox sysvinit none",
 		Doc: `What kind of init the entrypoint is or ends in, which decides how it is asked to power off and what it is told on the kernel's command line. "auto" looks at the entrypoint's program.`,
 	})
+	InitExitCode = attr[string](Attribute{
+		Block: "init", Name: "exit_code", Rules: "oneof=auto on off",
+		Doc: `Whether a program may leave the container's exit code in /.runcvm/exitcode, or end the machine with one by /opt/runcvm/sbin/qemu-exit, as images do that were made for a runtime without exit codes. "auto" is "on" where the image has the folder /.runcvm or /opt/runcvm, or its command or its entrypoint's script names one of them. Else the guest has no such files, and the exit code is the entrypoint's.`,
+	})
 	CgroupfsMode = attr[string](Attribute{
 		Block: "cgroupfs", Name: "mode", Rules: "oneof=auto none systemd 1 cgroup1 2 cgroup2 hybrid mixed",
 		Variable: "RUNCVM_CGROUPFS",
@@ -246,5 +250,20 @@ var (
 	AgentStopTimeout = attr[time.Duration](Attribute{
 		Block: "agent", Name: "stop_timeout", Rules: "min=1s,max=1h",
 		Doc: `How long the guest may take to power off after its entrypoint has ended, as a duration: "60s".`,
+	})
+	DebugRuntime = attr[bool](Attribute{
+		Block: "debug", Name: "runtime",
+		Variable: "RUNCVM_RUNTIME_DEBUG",
+		Doc:      `Whether create, start, exec, kill, update and delete say in a log of the host what they were called with and what they did. It is /run/runcvm/debug/<container's ID>.log, which only root can read; it stays when the container has gone.`,
+	})
+	DebugQEMU = attr[bool](Attribute{
+		Block: "debug", Name: "qemu",
+		Variable: "RUNCVM_QEMU_DEBUG",
+		Doc:      `Whether the container's supervisor.log has QEMU's exit code or signal, and what the container's control group counts of memory that ran out.`,
+	})
+	DebugBreakpoints = attr[[]string](Attribute{
+		Block: "debug", Name: "breakpoints", Rules: "dive,oneof=prenet postnet preqemu",
+		Variable: "RUNCVM_BREAK",
+		Doc:      `Where the boot holds until "runcvm debug" lets it go on: "prenet" before the container's network is joined with the machine, "postnet" after that, "preqemu" when all but QEMU is there. What holds counts as started for who started it, and can be stopped; agent.boot_timeout does not run meanwhile.`,
 	})
 )

@@ -98,6 +98,8 @@ type Image struct {
 	Ports []string `json:"ports,omitempty"`
 	// Modprobe says that the image has the program modprobe.
 	Modprobe bool `json:"modprobe,omitempty"`
+	// ExitHabits says that the image gives exit codes in the ways of ExitPrograms.
+	ExitHabits bool `json:"exit_habits,omitempty"`
 	// Env is the RUNCVM_* variables of the image's own environment, NAME=VALUE.
 	// EnvKnown says whether the image was there to look at.
 	Env      []string `json:"env,omitempty"`

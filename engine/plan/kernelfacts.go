@@ -1,7 +1,23 @@
 package plan
 
+import "path"
+
 // ModulesVolume is the name, below VolumesMount, of the kernel's modules.
 const ModulesVolume = "modules"
+
+// SharedModules is the folder with the kernel's own modules.dep, as a path in
+// what virtiofsd shares; empty when the guest sees no modules.
+func (k *Kernel) SharedModules() string {
+	switch {
+	case k.Source == "image" && k.Build != nil && k.Build.Modules != "":
+		return path.Join(path.Base(RootMount), k.Build.Modules)
+	case k.Modules == "version":
+		return path.Join(path.Base(VolumesMount), ModulesVolume)
+	case k.Modules == "all":
+		return path.Join(path.Base(VolumesMount), ModulesVolume, k.Version)
+	}
+	return ""
+}
 
 // OSRelease is what os-release(5) of an image has.
 type OSRelease struct {

@@ -33,6 +33,7 @@ type Plan struct {
 	Cgroupfs Cgroupfs `json:"cgroupfs"`
 	Agent    Agent    `json:"agent"`
 	Guest    Guest    `json:"guest"`
+	Debug    *Debug   `json:"debug,omitempty"` // nil when nothing is looked into
 
 	// Processes are the supervisor's children by name ("qemu", "virtiofsd").
 	// Descriptors that they inherit have the fixed numbers of FD*; network
@@ -292,6 +293,11 @@ type Init struct {
 	// Signals are Linux signal numbers that an InitExec entrypoint takes for
 	// something else than the end, each with what is sent in its place.
 	Signals map[int]int `json:"signals,omitempty"`
+	// ExitCode says that the container's exit code may come by ExitFile or
+	// ExitPrograms, which the guest then has.
+	ExitCode bool `json:"exit_code,omitempty"`
+	// ExitCodeReason says why, in a sentence, when "auto" has found that it may.
+	ExitCodeReason string `json:"exit_code_reason,omitempty"`
 }
 
 // Modes of Init.
@@ -323,6 +329,22 @@ type Agent struct {
 	BootTimeoutSeconds int    `json:"boot_timeout_seconds"`
 	StopTimeoutSeconds int    `json:"stop_timeout_seconds"`
 }
+
+// Debug is what is looked into.
+type Debug struct {
+	Runtime bool `json:"runtime,omitempty"` // the verbs write a log
+	QEMU    bool `json:"qemu,omitempty"`    // the supervisor logs QEMU's end, and the cgroup's memory events
+	// Breakpoints are where the supervisor holds until it is released, a
+	// selection of Breakpoints.
+	Breakpoints []string `json:"breakpoints,omitempty"`
+}
+
+// Where a boot can hold, in the order in which it comes there.
+const (
+	BreakPreNet  = "prenet"  // before the network is joined with the machine
+	BreakPostNet = "postnet" // the network is joined, virtiofsd runs
+	BreakPreQEMU = "preqemu" // all but QEMU is there
+)
 
 // Guest is what runcvm-guest sets up and runs. The network is not in it: the
 // supervisor reads it from the container when it starts.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -187,6 +188,7 @@ type firstProcess struct {
 	exited    <-chan unix.WaitStatus
 	killed    chan unix.WaitStatus // exited's other end, of the VM's PID 1
 	requested bool
+	ordered   atomic.Pointer[unix.WaitStatus] // how it counts as ended; see endWith
 
 	started chan struct{} // closed when the program runs, or will not
 	failed  bool          // valid once started is closed
@@ -194,6 +196,7 @@ type firstProcess struct {
 	pidNS   *os.File
 	mountNS *os.File
 	share   *os.File // see MountShare; nil without a share
+	modules *os.File // see KeepModules; nil without modules
 	volumes *os.File // likewise of MountVolumes
 }
 

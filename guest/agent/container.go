@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -27,7 +28,11 @@ func (a *Agent) startFirst() error {
 	exited := make(chan unix.WaitStatus, 1)
 	f.exited = exited
 	a.spawn(func() {
-		exited <- <-status
+		ended := <-status
+		if as := f.ordered.Load(); as != nil {
+			ended = *as
+		}
+		exited <- ended
 		close(f.gone)
 	})
 	proc := "/proc/" + strconv.Itoa(pid) + "/ns/"
@@ -48,6 +53,38 @@ func (a *Agent) startFirst() error {
 func (a *Agent) MountShare(tag string) (err error) {
 	a.first.share, err = a.first.mountShare(tag, a.config.ShareDir)
 	return err
+}
+
+// KeepModules keeps the folder of the kernel's modules open, a path in the
+// share, and returns the path by which other processes of the guest find it: a
+// second mount of the share would be that of any of its parts. For no folder it
+// returns nothing.
+//
+// Whose that folder is, the plan has decided: the image's own for a kernel that is
+// the image's, else one that nothing in the guest can write to.
+func (a *Agent) KeepModules(folder string) (string, error) {
+	if folder == "" {
+		return "", nil
+	}
+	base, rest := int(a.first.share.Fd()), folder
+	if inImage, ok := strings.CutPrefix(folder, api.RootDir+"/"); ok {
+		// The image's links lead to places in the image.
+		fd, err := unix.Openat(base, api.RootDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return "", &os.PathError{Op: "open", Path: folder, Err: err}
+		}
+		defer unix.Close(fd)
+		base, rest = fd, inImage
+	}
+	fd, err := unix.Openat2(base, rest, &unix.OpenHow{
+		Flags:   unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return "", &os.PathError{Op: "open the kernel's modules", Path: folder, Err: err}
+	}
+	a.first.modules = os.NewFile(uintptr(fd), folder)
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd), nil
 }
 
 // MountVolumes mounts the share of the volumes over the folder of the first one

@@ -82,6 +82,9 @@ type Boot struct {
 	Routes        []Route           `json:"routes,omitempty"`
 	DNSRelay      bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
 	Sysctl        map[string]string `json:"sysctl,omitempty"`
+	// Modules is the folder, within the share, from which the kernel loads the
+	// modules that it needs later; empty for none.
+	Modules string `json:"modules,omitempty"`
 }
 
 // Cgroupfs says which hierarchies of control groups are mounted below
@@ -112,6 +115,10 @@ type Mount struct {
 
 // TypeVolume is the Mount type of an entry of VolumesDir.
 const TypeVolume = "volume"
+
+// TypeProgram is the Mount type of the guest's own program under the name that
+// Destination ends in.
+const TypeProgram = "program"
 
 // DiskSource begins the Source of a mount of a disk, before its serial number.
 const DiskSource = "disk:"

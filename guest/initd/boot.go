@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -76,6 +77,11 @@ func oneLine(err error) string {
 // setUp does what the supervisor asks for; the root and the network, which need
 // nothing of each other, at the same time.
 func (b *boot) setUp(session *yamux.Session, request *api.Boot) error {
+	if slices.ContainsFunc(request.Mounts, func(m api.Mount) bool { return m.Type == api.TypeProgram }) {
+		if err := b.agent.ServeExit(); err != nil {
+			return err
+		}
+	}
 	rootBuilt := make(chan error, 1)
 	guarded(func() { rootBuilt <- b.buildRoot(request) })
 	err := setUpHost(request)
@@ -101,7 +107,15 @@ func (b *boot) buildRoot(request *api.Boot) error {
 			return err
 		}
 	}
-	err := b.agent.BuildRoot(rootfs.Config{
+	// Before the first mount, which may need a module.
+	folder, err := b.agent.KeepModules(request.Modules)
+	if err == nil {
+		err = os.WriteFile(moduleFolderFile, []byte(folder), 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	err = b.agent.BuildRoot(rootfs.Config{
 		ReadOnly: request.ReadOnly, Mounts: request.Mounts, Devices: request.Devices,
 		MaskedPaths: request.MaskedPaths, ReadonlyPaths: request.ReadonlyPaths,
 		Cgroupfs: request.Cgroupfs,

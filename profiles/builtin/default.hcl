@@ -99,6 +99,9 @@ profile "default" {
     # An init, such as systemd, becomes the machine's PID 1.
     mode   = "auto"
     system = "auto"
+
+    # /.runcvm/exitcode and qemu-exit, where the image knows them.
+    exit_code = "auto"
   }
 
   cgroupfs {
@@ -119,5 +122,11 @@ profile "default" {
     # once on a busy one take much longer.
     boot_timeout = "120s"
     stop_timeout = "10s"
+  }
+
+  debug {
+    runtime     = false
+    qemu        = false
+    breakpoints = []
   }
 }

@@ -18,15 +18,18 @@ policy "built-in" {
       "network.mode", "network.model", "network.mtu", "network.queues", "network.ports", "network.slots",
       "nic.model", "nic.mtu", "nic.queues",
       "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues", "disk.iothread",
-      "init.mode", "init.system", "cgroupfs.mode",
+      "init.mode", "init.system", "init.exit_code", "cgroupfs.mode",
       "agent.boot_timeout", "agent.stop_timeout",
+      "debug.qemu",
     ]
     # These give the guest more of the host's kernel, or take its processors; those
-    # of the kernel and the password's are files of the host.
+    # of the kernel and the password's are files of the host; the log of debug.runtime
+    # is one that stays, and a breakpoint waits for who has the host.
     deny = [
       "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
       "security.sys_admin", "network.vhost", "nic.vhost", "agent.transport", "var.*",
       "kernel.image", "kernel.initramfs", "kernel.modules_dir", "display.password_file",
+      "debug.runtime", "debug.breakpoints",
     ]
   }
 

@@ -79,7 +79,7 @@ func runcArgs(verb, dir string, o CreateOptions, files []*os.File) []string {
 // withContainer makes the state folder of a new container and calls do with
 // it and the files that the supervisor inherits, which do closes. When that fails
 // and runc knows no container, nothing is left behind.
-func (r *Runtime) withContainer(ctx context.Context, o CreateOptions, do func(dir string, files []*os.File) error) error {
+func (r *Runtime) withContainer(ctx context.Context, o CreateOptions, do func(dir string, files []*os.File) error) (err error) {
 	if err := checkID(o.ID); err != nil {
 		return err
 	}
@@ -97,6 +97,13 @@ func (r *Runtime) withContainer(ctx context.Context, o CreateOptions, do func(di
 		return err
 	}
 	defer prepared.close()
+	if d := prepared.plan.Debug; d != nil && d.Runtime {
+		if err := r.beginLog(o.ID); err != nil {
+			return err
+		}
+	}
+	defer r.trace(o.ID)(&err)
+	r.logPlan(o.Bundle, prepared.plan)
 	letGo, err := r.holdKernel(ctx, prepared.plan)
 	if err != nil {
 		return err
@@ -208,6 +215,7 @@ func makeMountPoints(p *plan.Plan) error {
 	var points []storage.MountPoint
 	for _, m := range p.Guest.Mounts {
 		point := storage.MountPoint{Destination: m.Destination, Shared: m.Type == "tmpfs"}
+		point.File = m.Type == api.TypeProgram
 		if m.Type == api.TypeVolume {
 			info, err := os.Stat(sources[m.Source])
 			if err != nil {

@@ -42,10 +42,11 @@ func (e *ProcessError) Error() string {
 // Exec runs a process in the VM. The guest starts it first, so that a program
 // that cannot be executed is an error of this verb, as with runc; then runc
 // starts our relay in the container, which stands for the process.
-func (r *Runtime) Exec(ctx context.Context, o ExecOptions) error {
+func (r *Runtime) Exec(ctx context.Context, o ExecOptions) (err error) {
 	if err := checkID(o.ID); err != nil {
 		return err
 	}
+	defer r.trace(o.ID)(&err)
 	if err := checkProcess(&o.Process); err != nil {
 		return fmt.Errorf("exec failed: %w", err)
 	}

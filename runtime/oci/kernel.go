@@ -45,6 +45,7 @@ func (r *Runtime) describeImage(bundle, root string, spec *specs.Spec, i *plan.I
 		return err
 	}
 	i.Program, err = image.Program(view, spec.Process)
+	i.ExitHabits = image.ExitHabits(root, i.Program)
 	return err
 }
 

@@ -21,10 +21,11 @@ const askLimit = 2 * time.Second
 // Kill sends the entrypoint a signal. The supervisor passes it on as it is;
 // SIGKILL makes it end the VM in good order within the stop timeout. Without an
 // answer the signal goes to the supervisor itself, as runc does it.
-func (r *Runtime) Kill(ctx context.Context, id, signal string, args []string) error {
+func (r *Runtime) Kill(ctx context.Context, id, signal string, args []string) (err error) {
 	if err := checkID(id); err != nil {
 		return err
 	}
+	defer r.trace(id)(&err)
 	number, err := parseSignal(signal)
 	if err != nil {
 		return err

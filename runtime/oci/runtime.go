@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -47,6 +48,8 @@ type Runtime struct {
 	PatchesDir string
 	// RunDir has the containers' state folders and the probe's cache.
 	RunDir string
+	// debug is the log of the container that the verb is about, when that wants one.
+	debug *slog.Logger
 	// Warn is told what a VM does not honour as it was asked to.
 	Warn func(plan.Warning)
 }
@@ -126,7 +129,11 @@ func (r *Runtime) runRuncWith(ctx context.Context, files []*os.File, args ...str
 	ended := make(chan struct{})
 	defer close(ended)
 	go forwardSignals(cmd.Process, signals, ended)
-	if err := cmd.Wait(); err != nil {
+	err = cmd.Wait()
+	if r.debug != nil {
+		r.debug.Info("ran runc", "argv", cmd.Args, "state", cmd.ProcessState.String())
+	}
+	if err != nil {
 		return runError(r.Runc, err)
 	}
 	return nil
@@ -154,11 +161,12 @@ func (r *Runtime) known(id string) bool {
 }
 
 // Delete deletes the container, then our state of it.
-func (r *Runtime) Delete(ctx context.Context, id string, args []string) error {
+func (r *Runtime) Delete(ctx context.Context, id string, args []string) (err error) {
 	if err := checkID(id); err != nil {
 		return err
 	}
-	err := r.runRunc(ctx, append([]string{"delete"}, args...)...)
+	defer r.trace(id)(&err)
+	err = r.runRunc(ctx, append([]string{"delete"}, args...)...)
 	if !r.known(id) {
 		err = errors.Join(err, r.removeState(id))
 	}

@@ -16,10 +16,11 @@ import (
 
 // Start boots the VM and waits until its entrypoint runs, as the OCI runtime
 // specification has it. What keeps it from running is this verb's error.
-func (r *Runtime) Start(ctx context.Context, id string, args []string) error {
+func (r *Runtime) Start(ctx context.Context, id string, args []string) (err error) {
 	if err := checkID(id); err != nil {
 		return err
 	}
+	defer r.trace(id)(&err)
 	dir := r.StateDir(id)
 	if err := os.WriteFile(filepath.Join(dir, control.AwaitFile), nil, 0o600); err != nil {
 		return fmt.Errorf("container %s has no state here: %w", id, err)

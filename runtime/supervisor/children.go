@@ -69,6 +69,9 @@ func (s *Supervisor) startChildOn(terminal *vmm.Terminal, name string, argv []st
 	s.children.add(child)
 	go func() {
 		<-child.Done()
+		if name == nameQEMU {
+			s.logEnd(child)
+		}
 		if name != nameQEMU && child.ExitedCleanly() {
 			// virtiofsd ends when QEMU does, and is known to have done so first.
 			select {

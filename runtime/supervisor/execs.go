@@ -101,7 +101,12 @@ func (s *Supervisor) serveControl(ctx context.Context, conn *net.UnixConn) {
 	case req.Await:
 		// If it never is, the connection ends with the supervisor, which has
 		// written ErrorFile by then.
-		<-s.execs.ready
+		select {
+		case <-s.execs.ready:
+		case <-s.breakpoints.reached:
+		}
+	case req.Debug != nil:
+		reply.Breakpoint = s.breakpoints.at(req.Debug.Continue)
 	case req.Attach != nil:
 		if err := s.relay(conn, req.Attach.Token); err != nil {
 			s.log.Warn("relay an exec", "error", err)

@@ -63,9 +63,11 @@ type Supervisor struct {
 	stopping chan struct{} // closed when the children may end
 	stopOnce sync.Once
 
-	entrypoint entrypoint
-	execs      execs
-	ending     ending
+	breakpoints breakpoints
+	exitFile    exitFile
+	entrypoint  entrypoint
+	execs       execs
+	ending      ending
 }
 
 // Run supervises the VM of the plan in the state folder dir until it ends, and
@@ -81,6 +83,7 @@ func Run(dir string, stdio Stdio) int {
 	s.timeline.read(dir)
 	s.execs.init()
 	s.ending.init()
+	s.breakpoints.init()
 	signals := notify()
 	var err error
 	if s.log, err = openLog(dir); err != nil {
@@ -123,12 +126,16 @@ func readPlan(dir string) (*plan.Plan, error) {
 
 // run boots the VM, runs the entrypoint and shuts down.
 func (s *Supervisor) run(ctx context.Context) (int, error) {
+	s.exitFile.note()
 	steps := []func(context.Context) error{
 		s.openAgent,
 		s.listenControl,
-		s.startVirtiofsd,
-		s.openDisks,
+		s.breakpoint(plan.BreakPreNet),
 		s.attachNetwork,
+		s.startVirtiofsd,
+		s.breakpoint(plan.BreakPostNet),
+		s.openDisks,
+		s.breakpoint(plan.BreakPreQEMU),
 		s.startQEMU,
 		s.bootGuest,
 		s.watchNetwork,
@@ -146,7 +153,7 @@ func (s *Supervisor) run(ctx context.Context) (int, error) {
 		s.shutdown(ctx)
 	}
 	s.awaitSerial(ctx)
-	return code, nil
+	return s.leftCode(code), nil
 }
 
 // bootGuest waits until the guest can run processes.
@@ -181,6 +188,7 @@ func (s *Supervisor) bootConfig() api.Boot {
 		ReadOnly:   s.plan.Rootfs.ReadOnly,
 		Devices:    g.Devices,
 		Sysctl:     g.Sysctl,
+		Modules:    s.plan.Kernel.SharedModules(),
 
 		MaskedPaths:   g.MaskedPaths,
 		ReadonlyPaths: g.ReadonlyPaths,

@@ -73,12 +73,20 @@ func (c *Child) ExitedCleanly() bool {
 	return c.cmd.ProcessState != nil && c.cmd.ProcessState.Success()
 }
 
+// Status is how the child ended. Only valid once Done is closed.
+func (c *Child) Status() (status syscall.WaitStatus, ok bool) {
+	if c.cmd.ProcessState == nil {
+		return 0, false
+	}
+	status, ok = c.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return status, ok
+}
+
 // Epitaph says how the child ended and its last words, in one line. Only valid
 // once Done is closed.
 func (c *Child) Epitaph() string {
 	how := "ended"
-	if state := c.cmd.ProcessState; state != nil {
-		ws, _ := state.Sys().(syscall.WaitStatus)
+	if ws, ok := c.Status(); ok {
 		switch {
 		case ws.Signaled():
 			how = fmt.Sprintf("was killed by signal %d (%s)", ws.Signal(), ws.Signal())

@@ -64,6 +64,8 @@ var rules = []rule{
 	{"guest.process", nil, Container, Recreate, ofContainer},
 	{"guest.mounts[" + diskMount, []string{"disk"}, Host, Restart, ofProgram},
 	{"guest.mounts[/dev]", []string{"display", "machine.usb", "init"}, Container, Recreate, "--volume, --mount or --tmpfs"},
+	{"guest.mounts[/.runcvm/guest/sbin/qemu-exit]", []string{"init.exit_code"}, Host, Restart, "what the image has"},
+	{"guest.mounts[/opt/runcvm/sbin/qemu-exit]", []string{"init.exit_code"}, Host, Restart, "what the image has"},
 	{"guest.mounts[/lib/modules]", []string{"kernel.modules", "kernel.version"}, Host, Restart, theKernels},
 	{"guest.mounts", nil, Container, Recreate, "--volume, --mount or --tmpfs"},
 	{"guest.devices", nil, Container, Recreate, "--device or --privileged"},

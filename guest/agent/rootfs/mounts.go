@@ -18,6 +18,8 @@ func (t tree) mount(share string, m api.Mount) error {
 	switch {
 	case m.Type == api.TypeVolume:
 		err = t.mountVolume(share, m, o)
+	case m.Type == api.TypeProgram:
+		err = t.bind(programPath, m.Destination, false, o)
 	case o.flags&unix.MS_REMOUNT != 0:
 		err = t.remountExisting(m, o)
 	default:
@@ -29,8 +31,7 @@ func (t tree) mount(share string, m api.Mount) error {
 	return t.finish(m.Destination, o)
 }
 
-// mountVolume binds a volume. The bind itself takes no flags: they need a
-// second call.
+// mountVolume binds a volume.
 func (t tree) mountVolume(share string, m api.Mount, o options) error {
 	if o.data != "" {
 		return fmt.Errorf("unknown mount option %q", o.data)
@@ -43,7 +44,16 @@ func (t tree) mountVolume(share string, m api.Mount, o options) error {
 	if err != nil {
 		return fmt.Errorf("volume %s: %w", m.Source, err)
 	}
-	p, err := t.ensure(m.Destination, st.IsDir())
+	return t.bind(source, m.Destination, st.IsDir(), o)
+}
+
+// programPath is the guest's own program, in the initramfs.
+const programPath = "/init"
+
+// bind binds a file or a folder. The bind itself takes no flags: they need a
+// second call.
+func (t tree) bind(source, destination string, folder bool, o options) error {
+	p, err := t.ensure(destination, folder)
 	if err != nil {
 		return err
 	}
@@ -55,7 +65,7 @@ func (t tree) mountVolume(share string, m api.Mount, o options) error {
 	if rest == 0 {
 		return nil
 	}
-	return t.at(m.Destination, func(path string) error { return remount(path, rest) })
+	return t.at(destination, func(path string) error { return remount(path, rest) })
 }
 
 // mountFilesystem mounts a file system of the guest's kernel.

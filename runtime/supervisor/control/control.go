@@ -35,9 +35,11 @@ type Request struct {
 	Exec   *Exec   `json:"exec,omitempty"`
 	Attach *Attach `json:"attach,omitempty"`
 	Signal *Signal `json:"signal,omitempty"`
-	// Await is answered when the entrypoint has started. A supervisor that ends
+	// Await is answered when the entrypoint has started, or when the boot holds at
+	// a breakpoint. A supervisor that ends
 	// without an answer has left the reason in ErrorFile.
-	Await bool `json:"await,omitempty"`
+	Await bool   `json:"await,omitempty"`
+	Debug *Debug `json:"debug,omitempty"`
 }
 
 // Exec starts a process in the VM and holds its stdio until an Attach with the
@@ -60,11 +62,19 @@ type Signal struct {
 	Number int `json:"number"` // Linux signal number
 }
 
-// Reply answers Exec and Signal.
+// Debug asks where the boot holds.
+type Debug struct {
+	Continue bool `json:"continue,omitempty"` // let it go on from there
+}
+
+// Reply answers Exec, Signal and Debug.
 type Reply struct {
 	Token  string      `json:"token,omitempty"`
 	Failed *api.Failed `json:"failed,omitempty"` // the process could not be started
 	Error  string      `json:"error,omitempty"`  // the supervisor could not do it
+	// Breakpoint is where the boot holds, or has held until now; empty where it
+	// does not.
+	Breakpoint string `json:"breakpoint,omitempty"`
 }
 
 // ErrUnreachable means that no supervisor listens: the container has ended, or
