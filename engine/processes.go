@@ -71,6 +71,9 @@ func (c *compiler) qemuArguments() []string {
 	}
 	c.diskArguments(&q)
 	c.displayDevices(&q)
+	for i := range c.plan.Network.Slots {
+		q.Device(qemu.PCIeRootPort{ID: qemu.Slot(i), Bus: "pcie.0", Chassis: i + 1})
+	}
 	return q.Args()
 }
 

@@ -26,6 +26,8 @@ type Case struct {
 	Description string `yaml:"description"`
 	// Engines are those that can run the case; all when it is empty.
 	Engines []string `yaml:"engines"`
+	// Needs are what the host may lack: privileged.
+	Needs []string `yaml:"needs"`
 	// Dockerfile makes the image that ${image} is, from ${base}; without it,
 	// ${image} is the base image.
 	Dockerfile string `yaml:"dockerfile"`
@@ -42,7 +44,7 @@ type Case struct {
 // Step is one command of the engine.
 type Step struct {
 	// Docker holds the arguments, split as a shell splits them, with ${c}, a name
-	// that is the case's own, ${image}, ${base}, ${dir} and ${shared} replaced. A
+	// that is the case's own, ${image}, ${base}, ${dir}, ${runtime} and ${shared} replaced. A
 	// container gets the runtime.
 	Docker string `yaml:"docker"`
 	// Script adds the arguments sh -c SCRIPT.
@@ -62,6 +64,8 @@ type Step struct {
 	Ignore []string `yaml:"ignore"`
 	// Replace is applied to both outputs before they are compared, in this order.
 	Replace []Replacement `yaml:"replace"`
+	// Sort is for lines whose order the engine leaves open.
+	Sort bool `yaml:"sort"`
 	// Background lets the command run beside those that follow, up to its wait.
 	Background string `yaml:"background"`
 	// Wait takes the output of the command of this background.
@@ -157,6 +161,9 @@ func Parse(src []byte, name string) (*Case, error) {
 func (c *Case) check() error {
 	if c.Description == "" || len(c.Steps) == 0 {
 		return errors.New("a case has a description and steps")
+	}
+	if err := c.checkNeeds(); err != nil {
+		return err
 	}
 	running := map[string]bool{}
 	for i := range c.Steps {

@@ -71,6 +71,11 @@ func (s *Step) normal(output string) string {
 	for _, r := range s.Replace {
 		output = r.match.ReplaceAllString(output, r.With)
 	}
+	if s.Sort {
+		lines := strings.SplitAfter(output, "\n")
+		slices.Sort(lines)
+		output = strings.Join(lines, "")
+	}
 	return output
 }
 

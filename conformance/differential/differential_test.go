@@ -47,6 +47,7 @@ func TestParseFindsMistakes(t *testing.T) {
 		"part":                  {"description: a\nsteps: [{docker: ps, ignore: [all]}]", "stdout, stderr, code, duration"},
 		"difference, no reason": {"description: a\nsteps: [{docker: ps}]\ndiffers: [{step: 1, what: code}]", "reason"},
 		"difference, no step":   {"description: a\nsteps: [{docker: ps}]\ndiffers: [{step: 2, what: code, reason: b}]", "1 to 1"},
+		"needs":                 {"description: a\nneeds: [luck]\nsteps: [{docker: ps}]", "luck"},
 		"shared":                {"description: a\nsteps: [{docker: 'exec ${shared} true'}]", "shared: true"},
 		"duration":              {"description: a\nsteps: [{docker: ps, limit: soon}]", "soon"},
 	} {
@@ -73,6 +74,7 @@ description: a
 steps:
   - docker: ps
     replace: [{match: 'in \d+ s', with: soon}]
+    sort: true
 differs:
   - {step: 1, what: code, reference: '0', tested: '[12]', reason: because}
 `
@@ -84,6 +86,7 @@ func TestCompare(t *testing.T) {
 		want              string // a part of the only failure
 	}{
 		"as stated":            {Result{Stdout: "in 5 s"}, Result{Stdout: "in 66 s", Code: 1}, ""},
+		"another order":        {Result{Stdout: "a\nb\n"}, Result{Stdout: "b\na\n", Code: 1}, ""},
 		"ids":                  {Result{Stdout: id}, Result{Stdout: strings.Replace(id, "0", "1", 1), Code: 1}, ""},
 		"not there":            {Result{}, Result{}, "is not there"},
 		"another one":          {Result{}, Result{Code: 3}, "another one"},
@@ -141,6 +144,18 @@ func TestStepRuns(t *testing.T) {
 				t.Errorf("result (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestLacking(t *testing.T) {
+	c := parse(t, "description: a\nengines: ['true', 'false']\nneeds: [privileged]\nsteps: [{docker: ps}]")
+	for engine, want := range map[string]string{
+		"true": "", "false": "needs privileged, which runc cannot do here: ", "docker": "only for true, false",
+	} {
+		r := Runner{Engine: engine, Reference: "runc"}
+		if got := r.lacking(t.Context(), c); got != want {
+			t.Errorf("%s: %q, want %q", engine, got, want)
+		}
 	}
 }
 

@@ -57,8 +57,7 @@ type Result struct {
 func (r *Runner) Run(ctx context.Context, c *Case) (Outcome, error) {
 	start := time.Now()
 	o := Outcome{Case: c}
-	if len(c.Engines) > 0 && !slices.Contains(c.Engines, r.Engine) {
-		o.Skipped = "only for " + strings.Join(c.Engines, ", ")
+	if o.Skipped = r.lacking(ctx, c); o.Skipped != "" {
 		return o, nil
 	}
 	reference, err := r.runUnder(ctx, c, r.Reference)
@@ -95,7 +94,7 @@ func (r *Runner) runUnder(ctx context.Context, c *Case, runtime string) (results
 	if c.Dockerfile != "" {
 		image = a.name
 	}
-	words := []string{"${c}", a.name, "${image}", image, "${base}", r.Base, "${dir}", dir}
+	words := []string{"${c}", a.name, "${image}", image, "${base}", r.Base, "${dir}", dir, "${runtime}", runtime}
 	if c.Shared {
 		name, err := r.shared.container(ctx, a)
 		if err != nil {

@@ -29,7 +29,7 @@ const (
 func (w *work) runLab(ctx context.Context, o options, job lab.Job) (lab.Report, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, job.Limit, fmt.Errorf("the lab took longer than %s", job.Limit))
 	defer cancel()
-	tools, err := toolroot.Open(harness.Prefix())
+	tools, err := toolroot.Open(o.tools)
 	if err != nil {
 		return lab.Report{}, err
 	}

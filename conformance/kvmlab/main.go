@@ -52,6 +52,7 @@ type options struct {
 	run      string
 	limit    time.Duration
 	cpus     int    // of a lab
+	tools    string // prefix of the installation whose QEMU runs the lab
 	results  string // absolute
 	bench    bool
 	command  []string // or, with bench, its arguments
@@ -91,6 +92,7 @@ func parseOptions() (options, error) {
 	flag.StringVar(&o.run, "run", "", "run only the tests that match this `regexp`")
 	flag.DurationVar(&o.limit, "timeout", 20*time.Minute, "for the whole lab")
 	flag.IntVar(&o.cpus, "cpus", 1, "processors of a lab: with more than one it is likely to die")
+	flag.StringVar(&o.tools, "tools", harness.Prefix(), "`PREFIX` of the installation whose QEMU and virtiofsd run the lab")
 	flag.StringVar(&o.results, "results", "build/kvmlab", "`DIR` for the console, logs and result files")
 	flag.BoolVar(&o.bench, "bench", false, "measure instead of testing")
 	flag.Parse()

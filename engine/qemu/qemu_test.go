@@ -82,3 +82,22 @@ func TestNIC(t *testing.T) {
 		}
 	}
 }
+
+func TestHotNIC(t *testing.T) {
+	nic := NIC{Index: 5, Model: "virtio", MAC: "02:42:ac:11:00:05", MTU: 1400, Queues: 2, VHost: true}
+	want := HotNIC{
+		NetdevID: "net5", DeviceID: "nic5",
+		Taps: []string{"net5tap0", "net5tap1"}, VHosts: []string{"net5vhost0", "net5vhost1"},
+		Netdev: json.RawMessage(`{"type":"tap","id":"net5","fds":"net5tap0:net5tap1","vhost":true,"vhostfds":"net5vhost0:net5vhost1","vhostforce":true}`),
+		Device: json.RawMessage(`{"driver":"virtio-net-pci","id":"nic5","netdev":"net5","bus":"slot1","mac":"02:42:ac:11:00:05","host_mtu":1400,"mq":true,"vectors":6,"romfile":""}`),
+	}
+	if diff := cmp.Diff(want, nic.Hot(Slot(1))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	nic.Model, nic.Queues, nic.VHost = "e1000e", 1, false
+	hot := nic.Hot(Slot(0))
+	equal := `{"driver":"e1000e","id":"nic5","netdev":"net5","bus":"slot0","mac":"02:42:ac:11:00:05","romfile":""}`
+	if string(hot.Device) != equal || len(hot.Taps) != 1 || hot.VHosts != nil {
+		t.Errorf("got %s, %v, %v", hot.Device, hot.Taps, hot.VHosts)
+	}
+}

@@ -55,6 +55,7 @@ type Supervisor struct {
 	shares  [2]*os.File // QEMU's connections to virtiofsd, until QEMU has them: plan.FDShare, plan.FDVolumes
 	disks   []*os.File  // until QEMU has them
 	network network
+	hotplug hotplug
 	dns     vmnet.DNSRelay
 
 	// fail ends the run: the VM cannot go on, and the cause says why.
@@ -130,6 +131,7 @@ func (s *Supervisor) run(ctx context.Context) (int, error) {
 		s.attachNetwork,
 		s.startQEMU,
 		s.bootGuest,
+		s.watchNetwork,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
