@@ -32,8 +32,8 @@ func Compile(profile *schema.Profile, spec *specs.Spec, facts *plan.Facts) (*pla
 	c.checkInputs()
 	c.compileMachine()
 	c.compileInit()
-	c.compileKernel()
 	c.compileFirmware()
+	c.compileKernel()
 	c.compileRootfs()
 	c.compileNetwork()
 	c.compileCgroupfs()
@@ -58,9 +58,8 @@ type compiler struct {
 
 	plan  *plan.Plan
 	diags diag.Diagnostics
-	// kernelVsock says that the initramfs of the chosen kernel drives a vsock
-	// device.
-	kernelVsock bool
+	// kernelCan is what the chosen kernel can be used for.
+	kernelCan plan.KernelAbilities
 }
 
 // linux returns the spec's Linux part, empty when there is none.

@@ -89,7 +89,7 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 		imported.Changed = true
 	}
 	imported.Modules = m.Modules
-	vsock, err := hasVsock(dst)
+	can, err := abilitiesOf(dst)
 	if err != nil {
 		return Imported{}, err
 	}
@@ -103,7 +103,8 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 	}
 	imported.Kernel = plan.InstalledKernel{
 		Distribution: o.Distribution, Version: src.version, HostDir: dst,
-		HasVmlinux: m.Files[plan.KernelVmlinux] != "", Vsock: vsock, Default: now == src.version,
+		HasVmlinux: m.Files[plan.KernelVmlinux] != "", Default: now == src.version,
+		KernelAbilities: can,
 	}
 	return imported, nil
 }
@@ -304,6 +305,9 @@ func initramfsOf(dir, version, program, suffix string) ([]string, error) {
 	transports := plan.TransportSerial + "\n"
 	if made.Vsock {
 		transports += plan.TransportVsock + "\n"
+	}
+	if made.MMIO {
+		transports += plan.BusMMIO + "\n"
 	}
 	return made.Modules, create(filepath.Join(dir, plan.KernelTransports+suffix), func(w io.Writer) error {
 		_, err := io.WriteString(w, transports)

@@ -13,7 +13,7 @@ import (
 
 // initramfsFormat changes when the builder makes something else of the same
 // inputs.
-const initramfsFormat = "2"
+const initramfsFormat = "3"
 
 // allFormats are how the names of modules end that can be read.
 var allFormats = []string{".ko", ".ko.gz", ".ko.xz", ".ko.zst"}
@@ -47,6 +47,7 @@ type InitramfsOptions struct {
 type Initramfs struct {
 	Modules []string // file names, in the order of the lists
 	Vsock   bool     // a vsock device works: its driver is there, or built in
+	MMIO    bool     // as does virtio-mmio
 }
 
 // BuildInitramfs writes an uncompressed initramfs (cpio, "newc") to w. The same
@@ -65,8 +66,8 @@ func BuildInitramfs(w io.Writer, o InitramfsOptions) (Initramfs, error) {
 
 // moduleSet is the modules of an initramfs.
 type moduleSet struct {
-	lists []listedModules
-	vsock bool // see Initramfs.Vsock
+	lists       []listedModules
+	vsock, mmio bool // see Initramfs
 }
 
 // listedModules are the modules of a list, in load order.
@@ -115,7 +116,7 @@ func readModules(dir fs.FS, formats []string, lists []ModuleList) (moduleSet, er
 		}
 		set.lists = append(set.lists, part)
 	}
-	set.vsock = index.has(vsockDriver)
+	set.vsock, set.mmio = index.has(vsockDriver), index.has(mmioDriver)
 	return set, nil
 }
 
@@ -130,7 +131,7 @@ func writeInitramfs(w io.Writer, guest []byte, modules moduleSet) (Initramfs, er
 	a.add(cpio.CharDev("dev/console", 0o600, 5, 1))
 	a.add(cpio.CharDev("dev/null", 0o666, 1, 3))
 	a.add(cpio.StaticRecord(guest, cpio.Info{Name: initPath, Mode: cpio.S_IFREG | 0o755}))
-	made := Initramfs{Vsock: modules.vsock}
+	made := Initramfs{Vsock: modules.vsock, MMIO: modules.mmio}
 	for _, list := range modules.lists {
 		var names []string
 		for _, m := range list.files {

@@ -38,13 +38,15 @@ func TestBuildInitramfs(t *testing.T) {
 		t.Fatal(err)
 	}
 	lists := map[string][]string{
-		"load":               {"virtio_ring.ko", "virtio.ko", "virtio_pci_modern_dev.ko", "virtio_pci.ko", "net_failover.ko", "virtio_net.ko"},
+		"load":               {"virtio_ring.ko", "virtio.ko", "net_failover.ko", "virtio_net.ko"},
+		"load.pci":           {"virtio_pci_modern_dev.ko", "virtio_pci.ko"},
+		"load.mmio":          {"virtio_mmio.ko"},
 		"load.virtio-serial": {"virtio_console.ko"},
 		"load.vsock":         {"vsock.ko", "vmw_vsock_virtio_transport.ko"},
 		"load.disk":          {"virtio_blk.ko"},
 	}
-	want := slices.Concat(lists["load"], lists["load.virtio-serial"], lists["load.vsock"], lists["load.disk"])
-	if d := cmp.Diff(Initramfs{Modules: want, Vsock: true}, made); d != "" {
+	want := slices.Concat(lists["load"], lists["load.pci"], lists["load.mmio"], lists["load.virtio-serial"], lists["load.vsock"], lists["load.disk"])
+	if d := cmp.Diff(Initramfs{Modules: want, Vsock: true, MMIO: true}, made); d != "" {
 		t.Errorf("made (-want +got):\n%s", d)
 	}
 	records := unpack(t, archive.Bytes())

@@ -60,7 +60,7 @@ func List(prefix string) ([]plan.InstalledKernel, error) {
 				continue
 			}
 			host := filepath.Join(dir, v.Name())
-			vsock, err := hasVsock(host)
+			can, err := abilitiesOf(host)
 			if err != nil {
 				return nil, err
 			}
@@ -70,8 +70,9 @@ func List(prefix string) ([]plan.InstalledKernel, error) {
 				Version:      v.Name(),
 				HostDir:      host,
 				HasVmlinux:   err == nil,
-				Vsock:        vsock,
 				Default:      v.Name() == byDefault,
+
+				KernelAbilities: can,
 			})
 		}
 	}
@@ -81,14 +82,30 @@ func List(prefix string) ([]plan.InstalledKernel, error) {
 	return list, nil
 }
 
-// hasVsock says whether the initramfs in a kernel's folder drives a vsock
-// device. Those that were made before there was a choice do not.
-func hasVsock(dir string) (bool, error) {
-	transports, err := os.ReadFile(filepath.Join(dir, plan.KernelTransports))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+// abilitiesOf says what the kernel in a folder can be used for. An initramfs that
+// was made before there was a choice drives the least.
+func abilitiesOf(dir string) (can plan.KernelAbilities, err error) {
+	drives, err := os.ReadFile(filepath.Join(dir, plan.KernelTransports))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return can, err
 	}
-	return slices.Contains(strings.Fields(string(transports)), plan.TransportVsock), err
+	words := strings.Fields(string(drives))
+	can.Vsock, can.MMIO = slices.Contains(words, plan.TransportVsock), slices.Contains(words, plan.BusMMIO)
+	image, err := os.Open(filepath.Join(dir, plan.KernelImage))
+	if errors.Is(err, fs.ErrNotExist) {
+		return can, nil
+	}
+	if err != nil {
+		return can, err
+	}
+	defer image.Close()
+	head := make([]byte, headSize)
+	n, err := io.ReadFull(image, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return can, err
+	}
+	can.EFI = hasEFIStub(head[:n])
+	return can, nil
 }
 
 // hidden tells the folders under construction, or set aside, from kernels.

@@ -24,13 +24,18 @@ type ModuleList struct {
 // vsockDriver drives a vsock device.
 const vsockDriver = "vmw_vsock_virtio_transport"
 
-// Lists are the modules that a VM needs before its root is there: the bus, the
-// root and the network, then those of the agent's stream and of disks, of which
+// mmioDriver drives virtio-mmio.
+const mmioDriver = "virtio_mmio"
+
+// Lists are the modules that a VM needs before its root is there: the root and
+// the network, then those of the buses, of the agent's stream and of disks, of which
 // the guest loads the lists for the devices that it has. Each module costs boot time, so
-// that whatever can be loaded from the root is not here. Kernels without IPv6
-// or vsock are fine.
+// that whatever can be loaded from the root is not here. Kernels without IPv6,
+// virtio-mmio or vsock are fine.
 var Lists = []ModuleList{
-	{Name: "load", Required: []string{"virtio_pci", "virtiofs", "virtio_net"}, Optional: []string{"ipv6"}},
+	{Name: "load", Required: []string{"virtiofs", "virtio_net"}, Optional: []string{"ipv6"}},
+	{Name: "load.pci", Required: []string{"virtio_pci"}},
+	{Name: "load.mmio", Optional: []string{mmioDriver}},
 	{Name: "load.virtio-serial", Required: []string{"virtio_console"}},
 	{Name: "load.vsock", Optional: []string{vsockDriver}},
 	{Name: "load.disk", Optional: []string{"virtio_blk", "ext4"}},

@@ -24,6 +24,17 @@ const VariableKernel = VariablePrefix + "KERNEL"
 // scripts that came before had it.
 const VariableModules = VariableKernel + "_MOUNT_LIB_MODULES"
 
+// VariableHugeTLB set to 1 sets machine.memory_backend to "hugetlb".
+const VariableHugeTLB = VariablePrefix + "HUGETLB"
+
+// formerValues are values of variables, as the shell scripts that came before had
+// them, with what they are now.
+var formerValues = map[string]map[string]string{
+	VariableHugeTLB:                      {"1": "hugetlb", "0": "memfd"},
+	VariablePrefix + "BIOS":              {"EFI": "efi"},
+	VariablePrefix + "QEMU_MEM_PREALLOC": {"on": "true", "off": "false"},
+}
+
 // variableOf is the name of the variable for an attribute that has none in the
 // table: RUNCVM_AGENT_BOOT_TIMEOUT.
 func variableOf(a *Attribute) string {
@@ -65,6 +76,9 @@ func ReadVariable(name, text string, others ...string) ([]Setting, *diag.Diagnos
 		} else {
 			text = "version"
 		}
+	}
+	if now, ok := formerValues[name][text]; ok {
+		text = now
 	}
 	for _, a := range table {
 		if a.Variable == name || slices.Contains(a.Aliases, name) {

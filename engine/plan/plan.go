@@ -45,6 +45,9 @@ type Plan struct {
 	Warnings []Warning         `json:"warnings,omitempty"`
 }
 
+// BusMMIO stands for virtio-mmio among what an initramfs drives.
+const BusMMIO = "virtio-mmio"
+
 // Descriptors that QEMU and virtiofsd inherit. Network interfaces use the
 // numbers behind those of the disks.
 const (
@@ -53,9 +56,12 @@ const (
 	FDAgent   = 5 // QEMU: the agent's virtio-serial port, a connected socket; or its vhost-vsock
 	FDShare   = 6 // QEMU: vhost-user to virtiofsd, a connected socket
 	FDKVM     = 7 // QEMU: /dev/kvm, when Machine.KVMDescriptor is set
+	// FDFirmware is what the firmware writes, a connected socket, when
+	// Firmware.Debug is set.
+	FDFirmware = 8
 	// FDFirstDisk is QEMU's first disk; the others follow, then of each interface its
 	// taps and its vhost-net descriptors.
-	FDFirstDisk = 8
+	FDFirstDisk = 9
 
 	FDVhostUserListen = 3 // virtiofsd: the listening vhost-user socket
 )
@@ -72,19 +78,47 @@ const (
 
 // Machine is the virtual hardware.
 type Machine struct {
-	Type  string `json:"type"`  // QEMU's name: "q35"
+	Type string `json:"type"` // QEMU's name: MachineQ35 or MachineMicroVM
+	// Bus is what the virtio devices are attached to: "pci" or "mmio".
+	Bus   string `json:"bus"`
 	Accel string `json:"accel"` // "kvm" or "tcg"
 	// AccelReason says why, in a sentence, when Accel was chosen by "auto".
 	AccelReason string `json:"accel_reason,omitempty"`
 	// KVMDescriptor says that QEMU gets /dev/kvm as the open descriptor FDKVM.
 	KVMDescriptor bool `json:"kvm_descriptor,omitempty"`
 	// Nested says that the guest's processor has virtualisation.
-	Nested    bool `json:"nested,omitempty"`
-	CPUs      int  `json:"cpus"` // vCPUs
-	MemoryMiB int  `json:"memory_mib"`
+	Nested bool `json:"nested,omitempty"`
+	CPUs   int  `json:"cpus"` // vCPUs
+	CPU    CPU  `json:"cpu"`
+	// MemoryMiB is the guest's RAM, and MaxMemoryMiB what it may grow to; 0 when it
+	// may not.
+	MemoryMiB    int    `json:"memory_mib"`
+	MaxMemoryMiB int    `json:"max_memory_mib,omitempty"`
+	Memory       Memory `json:"memory"`
 	// OverheadMiB is what the memory limit of the container's cgroup grows by:
 	// QEMU, its translation buffer, virtiofsd, the supervisor.
 	OverheadMiB int `json:"overhead_mib"`
+}
+
+// Types of machines.
+const (
+	MachineQ35     = "q35"
+	MachineMicroVM = "microvm"
+)
+
+// CPU is the guest's processor.
+type CPU struct {
+	Model string `json:"model"` // QEMU's name: "max", "host", "Nehalem"
+	// Features are those that are added ("+avx2") or taken away ("-avx2").
+	Features []string `json:"features,omitempty"`
+}
+
+// Memory is what holds the guest's RAM on the host.
+type Memory struct {
+	Backend string `json:"backend"` // "memfd", "shm" or "hugetlb"
+	// PageKiB is the size of the pages of "hugetlb".
+	PageKiB  int  `json:"page_kib,omitempty"`
+	Prealloc bool `json:"prealloc,omitempty"`
 }
 
 // Kernel is what boots. Paths are those within the tool root.
@@ -121,7 +155,9 @@ type KernelBuild struct {
 
 // Firmware runs before the kernel.
 type Firmware struct {
-	Type string `json:"type"` // "seabios" or "qboot"
+	Type string `json:"type"` // "seabios", "qboot" or "efi"
+	// Debug says that what it writes is in the supervisor's log.
+	Debug bool `json:"debug,omitempty"`
 }
 
 // Rootfs is how the image's root reaches the guest.

@@ -17,20 +17,53 @@ type Netdev interface{ netdevType() string }
 // MemoryBackendMemfd is RAM in an anonymous file, which a vhost-user process
 // can map.
 type MemoryBackendMemfd struct {
-	ID    string `json:"id"`
-	Size  int64  `json:"size"` // bytes
-	Share bool   `json:"share"`
+	ID          string `json:"id"`
+	Size        int64  `json:"size"` // bytes
+	Share       bool   `json:"share"`
+	Prealloc    bool   `json:"prealloc,omitempty"`
+	HugeTLB     bool   `json:"hugetlb,omitempty"`
+	HugeTLBSize int64  `json:"hugetlbsize,omitempty"` // of a page, in bytes
 }
 
 func (MemoryBackendMemfd) qomType() string { return "memory-backend-memfd" }
 
-// VirtioSerialPCI is the bus of VirtSerialPort.
-type VirtioSerialPCI struct {
+// MemoryBackendFile is RAM in a file that QEMU makes in a folder, and removes.
+type MemoryBackendFile struct {
+	ID       string `json:"id"`
+	Size     int64  `json:"size"` // bytes
+	Share    bool   `json:"share"`
+	Prealloc bool   `json:"prealloc,omitempty"`
+	MemPath  string `json:"mem-path"`
+}
+
+func (MemoryBackendFile) qomType() string { return "memory-backend-file" }
+
+// ISASerial is a serial port of a PC.
+type ISASerial struct {
+	ID      string `json:"id"`
+	Chardev string `json:"chardev"`
+	Index   int    `json:"index"` // from 0, which is COM1
+}
+
+func (ISASerial) driver() string { return "isa-serial" }
+
+// ISADebugcon is a port to which the firmware writes.
+type ISADebugcon struct {
+	ID      string `json:"id"`
+	Chardev string `json:"chardev"`
+	IOBase  int    `json:"iobase"`
+}
+
+func (ISADebugcon) driver() string { return "isa-debugcon" }
+
+// VirtioSerial is the bus of VirtSerialPort.
+type VirtioSerial struct {
+	Bus      Bus    `json:"-"`
 	ID       string `json:"id"`
 	MaxPorts int    `json:"max_ports"`
 }
 
-func (VirtioSerialPCI) driver() string { return "virtio-serial-pci" }
+func (d VirtioSerial) driver() string { return d.Bus.driver("virtio-serial") }
 
 // VirtSerialPort is a byte stream that the guest finds by Name.
 type VirtSerialPort struct {
@@ -43,31 +76,35 @@ type VirtSerialPort struct {
 
 func (VirtSerialPort) driver() string { return "virtserialport" }
 
-// VhostUserFSPCI is a virtiofs device served by a virtiofsd behind Chardev.
-type VhostUserFSPCI struct {
+// VhostUserFS is a virtiofs device served by a virtiofsd behind Chardev.
+type VhostUserFS struct {
+	Bus       Bus    `json:"-"`
 	ID        string `json:"id"`
 	Chardev   string `json:"chardev"`
 	Tag       string `json:"tag"`
 	QueueSize int    `json:"queue-size"`
 }
 
-func (VhostUserFSPCI) driver() string { return "vhost-user-fs-pci" }
+func (d VhostUserFS) driver() string { return d.Bus.driver("vhost-user-fs") }
 
-// VirtioNetPCI is a network interface.
-type VirtioNetPCI struct {
+// VirtioNet is a network interface.
+type VirtioNet struct {
+	Bus    Bus    `json:"-"`
 	ID     string `json:"id"`
 	Netdev string `json:"netdev"`
 	MAC    string `json:"mac"`
 	MTU    int    `json:"host_mtu,omitempty"` // bytes; 0 leaves it to the guest
 	MQ     bool   `json:"mq,omitempty"`
 	// Vectors is the number of MSI-X interrupts: two for each pair of queues, one
-	// for the control queue, one for the configuration. 0 is QEMU's own choice.
+	// for the control queue, one for the configuration. 0 is QEMU's own choice, and
+	// all that there is on another bus than PCI.
 	Vectors int `json:"vectors,omitempty"`
-	// ROMFile is empty so that the firmware loads no network boot code.
-	ROMFile string `json:"romfile"`
+	// ROMFile is empty so that the firmware loads no network boot code; nil on
+	// another bus than PCI.
+	ROMFile *string `json:"romfile,omitempty"`
 }
 
-func (VirtioNetPCI) driver() string { return "virtio-net-pci" }
+func (d VirtioNet) driver() string { return d.Bus.driver("virtio-net") }
 
 // NetdevTap is an open tap: FD, or FDs for several pairs of queues, and the
 // descriptors of vhost-net likewise. Those with an s are numbers joined by
@@ -91,6 +128,7 @@ const maxHostMTU = 65535
 
 // NIC is a network interface that the supervisor adds to the plan's arguments.
 type NIC struct {
+	Bus   Bus
 	Index int    // from 0
 	MAC   string // the hardware address
 	MTU   int    // bytes; what virtio-net cannot tell the guest is left out
@@ -118,14 +156,20 @@ func (n NIC) Args() []string {
 		mtu = 0
 	}
 	tap := NetdevTap{ID: id, VHost: n.VHost, VHostForce: n.VHost}
-	device := VirtioNetPCI{ID: "nic" + strconv.Itoa(n.Index), Netdev: id, MAC: n.MAC, MTU: mtu}
+	device := VirtioNet{Bus: n.Bus, ID: "nic" + strconv.Itoa(n.Index), Netdev: id, MAC: n.MAC, MTU: mtu}
+	if n.Bus != MMIO {
+		device.ROMFile = new(string)
+	}
 	taps, vhosts := numbers(n.FirstFD, n.Queues), ""
 	if n.VHost {
 		vhosts = numbers(n.FirstFD+n.Queues, n.Queues)
 	}
 	if n.Queues > 1 {
 		tap.FDs, tap.VHostFDs = taps, vhosts
-		device.MQ, device.Vectors = true, 2*n.Queues+2
+		device.MQ = true
+		if n.Bus != MMIO { // which has one interrupt for a device
+			device.Vectors = 2*n.Queues + 2
+		}
 	} else {
 		tap.FD, tap.VHostFD = taps, vhosts
 	}

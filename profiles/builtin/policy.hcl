@@ -10,20 +10,21 @@ policy "built-in" {
   # A variable feeds the expressions of the host's own profiles.
   label {
     allow = [
-      "machine.accel", "machine.cpus", "machine.memory",
+      "machine.type", "machine.accel", "machine.cpu", "machine.cpus", "machine.memory",
       "kernel.source", "kernel.distribution", "kernel.version", "kernel.append",
       "kernel.modules", "kernel.debug",
-      "firmware.type", "rootfs.cache", "network.mode", "network.queues",
+      "firmware.type", "firmware.debug", "rootfs.cache", "network.mode", "network.queues",
       "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
       "init.mode", "init.system", "cgroupfs.mode",
       "agent.boot_timeout", "agent.stop_timeout",
     ]
     # These give the guest more of the host's kernel, or take its processors; those
-    # of the kernel are files of the host.
+    # of the kernel are files of the host, and memory is set aside for one machine.
     deny = [
       "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
       "security.sys_admin", "network.vhost", "agent.transport", "var.*",
       "kernel.image", "kernel.initramfs", "kernel.modules_dir",
+      "machine.max_memory", "machine.memory_backend", "machine.prealloc", "machine.cpu_features",
     ]
   }
 
@@ -36,6 +37,10 @@ policy "built-in" {
   }
 
   limit "machine.memory" {
+    max = bytes(host.memory) >= bytes("1M") ? host.memory : null
+  }
+
+  limit "machine.max_memory" {
     max = bytes(host.memory) >= bytes("1M") ? host.memory : null
   }
 }

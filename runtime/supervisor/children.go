@@ -140,7 +140,12 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files = append(files, kvm)        // plan.FDKVM
+	files = append(files, kvm) // plan.FDKVM
+	firmware, err := s.openFirmware()
+	if err != nil {
+		return err
+	}
+	files = append(files, firmware)   // plan.FDFirmware
 	files = append(files, s.disks...) // plan.FDFirstDisk
 	files = append(files, s.network.files...)
 	argv := slices.Concat(s.plan.Processes["qemu"].Argv, s.agent.qemuArgs, s.network.qemuArgs)

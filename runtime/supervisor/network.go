@@ -55,7 +55,7 @@ func (s *Supervisor) attach(i int, iface api.Interface) error {
 		return err
 	}
 	nic := qemu.NIC{
-		Index: i, MAC: iface.MAC, MTU: iface.MTU,
+		Bus: qemu.Bus(s.plan.Machine.Bus), Index: i, MAC: iface.MAC, MTU: iface.MTU,
 		Queues: p.Queues, VHost: p.VHost, FirstFD: plan.FDFirstDisk + len(s.plan.Disks) + len(n.files),
 	}
 	n.files = append(n.files, tap.Queues...)
