@@ -21,7 +21,7 @@ var virtualisation = []string{"svm", "vmx"}
 
 // cpu decides the guest's processor.
 func (c *compiler) cpu(accel string, nested bool) plan.CPU {
-	cpu := plan.CPU{Model: schema.MachineCPU.Of(c.profile), Features: slices.Clone(schema.MachineCPUFeatures.Of(c.profile))}
+	cpu := plan.CPU{Model: schema.MachineCPU.Of(c.profile), Features: append([]string(nil), schema.MachineCPUFeatures.Of(c.profile)...)}
 	if cpu.Model == automatic {
 		cpu.Model = cpuMax
 		if accel == "kvm" {

@@ -16,7 +16,7 @@ var (
 	})
 	MachineType = attr[string](Attribute{
 		Block: "machine", Name: "type", Rules: "oneof=q35 microvm",
-		Doc: `The kind of machine. "q35" is a PC with a PCI bus, which can have everything; "microvm" a small one, whose devices are few and on no bus (virtio-mmio), without EFI firmware, more memory later, or virtual machines within.`,
+		Doc: `The kind of machine. "q35" is a PC with a PCI bus, which can have everything; "microvm" a small one, whose devices are on no bus (virtio-mmio), without EFI firmware or memory that grows; its kernel needs the driver virtio_mmio.`,
 	})
 	MachineCPU = attr[string](Attribute{
 		Block: "machine", Name: "cpu", Rules: "required,printascii,excludesall=0x2C =,max=64",
