@@ -116,6 +116,11 @@ func TestEFI(t *testing.T) {
 		"--env", "RUNCVM_BIOS=EFI", "--env", "RUNCVM_BIOS_DEBUG=1", "--env", "RUNCVM_MACHINE_MAX_MEMORY=2G",
 		"--env", "RUNCVM_MACHINE_CPU=Nehalem", "--env", "RUNCVM_MACHINE_CPU_FEATURES=+rdrand -ssse3",
 		image, "sh", "-c", "echo up; exec sleep infinity")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(content(t, c.stateFile("supervisor.log")))
+		}
+	})
 	c.logged("up")
 	want(t, c.exec("sh", "-c", `test -d /sys/firmware/efi && cat /sys/firmware/efi/fw_platform_size
 		grep -o -m1 'Nehalem' /proc/cpuinfo; for f in rdrand ssse3 svm sse4_2; do grep -q -m1 -w $f /proc/cpuinfo && echo $f; done

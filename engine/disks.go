@@ -200,6 +200,8 @@ func (c *compiler) diskArguments(q *qemu.CommandLine) {
 			Cache:   schema.DiskCache.In(c.profile, d.Name),
 			Discard: schema.DiskDiscard.In(c.profile, d.Name),
 			Queues:  queues,
+			// On virtio-mmio, only KVM lets a thread hear of the guest's requests.
+			IOThread: c.plan.Machine.Bus == busPCI || c.plan.Machine.Accel == "kvm",
 		})
 	}
 }

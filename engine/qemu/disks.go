@@ -18,6 +18,8 @@ type Disk struct {
 	Cache   string
 	Discard string // "unmap" or "ignore"
 	Queues  int    // virtqueues
+	// IOThread gives the disk a thread of its own for its I/O.
+	IOThread bool
 }
 
 // blockdevRaw is a -blockdev: the raw content of a file.
@@ -69,7 +71,7 @@ type VirtioBlk struct {
 	Serial     string `json:"serial"`
 	NumQueues  int    `json:"num-queues"`
 	QueueSize  int    `json:"queue-size"`
-	IOThread   string `json:"iothread"`
+	IOThread   string `json:"iothread,omitempty"`
 	WriteCache string `json:"write-cache"` // "on" or "off"
 }
 
@@ -82,7 +84,7 @@ type IOThread struct {
 
 func (IOThread) qomType() string { return "iothread" }
 
-// Disk adds a disk with an I/O thread of its own.
+// Disk adds a disk.
 func (c *CommandLine) Disk(d Disk) {
 	id := "disk-" + d.Name
 	cache := blockCache{Direct: d.Cache == "none" || d.Cache == "directsync", NoFlush: d.Cache == "unsafe"}
@@ -99,9 +101,13 @@ func (c *CommandLine) Disk(d Disk) {
 			Locking: "off",
 		},
 	})
-	c.Object(IOThread{ID: "io-" + d.Name})
+	thread := ""
+	if d.IOThread {
+		thread = "io-" + d.Name
+		c.Object(IOThread{ID: thread})
+	}
 	c.Device(VirtioBlk{
 		Bus: d.Bus, ID: "blk-" + d.Name, Drive: id, Serial: d.Name, NumQueues: d.Queues, QueueSize: 256,
-		IOThread: "io-" + d.Name, WriteCache: writeCache,
+		IOThread: thread, WriteCache: writeCache,
 	})
 }
