@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -55,6 +56,45 @@ func TestDiskHasOneMachine(t *testing.T) {
 	}
 	remove(t, "rm", "--force", c.name)
 	must(t, run(t, append(options, image, "true")...))
+}
+
+// TestDiskAttributes looks at disks that differ from the guest's side, and from
+// that of the host: the open files and threads of QEMU.
+func TestDiskAttributes(t *testing.T) {
+	start(t)
+	vmOnly(t)
+	volume, folder := newVolume(t)
+	const profile = `{"disk": {
+		"plain":   {"source": "/disks/plain", "target": "/d/plain", "size": "64M"},
+		"direct":  {"source": "/disks/direct", "target": "/d/direct", "size": "64M", "fs": "ext3", "cache": "none", "aio": "native", "queues": 1},
+		"through": {"source": "/disks/through", "target": "/d/through", "size": "64M", "fs": "ext2", "cache": "writethrough", "discard": "ignore", "iothread": false}
+	}}`
+	c := background(t, "--volume", volume+":/disks", "--cpus", "2", "--cap-add", "SYS_ADMIN", "--env", "RUNCVM_PROFILE="+profile, image, "sh", "-c", `
+		for d in plain direct through; do
+			v=$(basename $(findmnt -no SOURCE /d/$d))
+			echo $d $(findmnt -no FSTYPE /d/$d) $(cat /sys/block/$v/serial) $(ls /sys/block/$v/mq | wc -l) $(cat /sys/block/$v/queue/write_cache)
+			head -c 24M /dev/urandom > /d/$d/file; sync; rm /d/$d/file; sync
+		done
+		for d in plain through; do fstrim /d/$d || echo "not trimmed: $d"; done
+		echo ready; exec sleep infinity`)
+	c.logged("ready")
+	equal(t, "what the guest sees", c.logs().Stdout,
+		"plain ext4 plain 2 write back\ndirect ext3 direct 1 write back\nthrough ext2 through 2 write through\nready\n")
+	for name, trimmed := range map[string]bool{"plain": true, "through": false} {
+		info, err := os.Stat(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mib := info.Sys().(*syscall.Stat_t).Blocks / 2048; trimmed != (mib < 24) { //nolint:forcetypeassert // Linux
+			t.Errorf("the disk %q takes %d MiB of the host, trimmed: %v", name, mib, trimmed)
+		}
+	}
+	q := c.qemu()
+	equal(t, "files open without the page cache", q.openedDirect(folder), []string{"direct"})
+	equal(t, "native asynchronous I/O", strings.Contains(q.read("maps"), "[aio]"), true)
+	threads := q.threads()
+	equal(t, "I/O threads", slices.DeleteFunc(threads, func(name string) bool { return !strings.HasPrefix(name, "IO io-") }),
+		[]string{"IO io-direct", "IO io-plain"})
 }
 
 // TestDisksThatCannotBe ends before a machine is there, or with its one line.

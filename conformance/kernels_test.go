@@ -355,7 +355,8 @@ func TestKernelDebug(t *testing.T) {
 }
 
 // TestGenericKernel adds Debian's generic kernel from its package, boots it,
-// and removes it when no machine runs it.
+// with the network devices that the cloud kernel has no drivers for, and removes
+// it when no machine runs it.
 func TestGenericKernel(t *testing.T) {
 	vmOnly(t)
 	alone(t)
@@ -375,8 +376,14 @@ func TestGenericKernel(t *testing.T) {
 		}
 	}()
 	must(t, suiteRuntime(t, "kernels", "verify", name))
-	c := background(t, "--env", "RUNCVM_KERNEL="+name, image, "sh", "-c", "uname -r; sleep infinity")
+	w := newDeviceNetworks(t, 44, 45, 46)
+	c := w.machine("--env", "RUNCVM_KERNEL="+name, "--env", `RUNCVM_PROFILE=
+		network { model = "e1000e" }
+		nic "eth1" { model = "e1000" }
+		nic "eth2" { model = "rtl8139" }`, probeImage, "sh", "-c", "uname -r; sleep infinity")
 	c.logged(added.Kernel.Version)
+	equal(t, "drivers and MTUs", must(t, c.exec("sh", "-c", driversAndMTUs)), "eth0 e1000e 1500\neth1 e1000 1500\neth2 8139cp 1500\n")
+	w.echo(c)
 	if r := suiteRuntime(t, "kernels", "remove", name); r.Code == 0 || !strings.Contains(r.Stderr, "in use") {
 		t.Errorf("removed under a running machine: %+v", r)
 	}

@@ -37,8 +37,11 @@ func (c *compiler) compileContainer() {
 	o.Capabilities = slices.Clone(capabilities)
 	if schema.SecuritySysAdmin.Of(c.profile) {
 		o.Capabilities = append(o.Capabilities, "CAP_SYS_ADMIN")
-		slices.Sort(o.Capabilities)
 	}
+	if c.plan.Network.Mode == plan.ModeBridge { // for its packet sockets
+		o.Capabilities = append(o.Capabilities, "CAP_NET_RAW")
+	}
+	slices.Sort(o.Capabilities)
 	o.NoFile = min(openFiles, c.facts.Host.MaxOpenFiles)
 	if n := c.facts.Host.MaxOpenFiles; n > 0 && n < fewOpenFiles && c.facts.Tools.VirtiofsdKind == "c" {
 		c.warn("Few open files", "The container engine's limit of open files is %d, and the C virtiofsd needs one for each file that the guest knows: a guest that works on more fails with \"too many open files\". Raise LimitNOFILE of the engine's service.", n)
@@ -79,13 +82,13 @@ var defaultDevices = []string{
 // the guest those of the spec that are its kernel's own.
 func (c *compiler) compileDevices() {
 	needed := []device{}
-	if c.plan.Network.Mode == "tc" {
+	if c.plan.Network.Mode != plan.ModeNone {
 		needed = append(needed, tun)
 	}
 	if c.plan.Machine.Accel == "kvm" {
 		needed = append(needed, kvm)
 	}
-	if c.plan.Network.VHost {
+	if c.plan.Network.AnyVHost() {
 		needed = append(needed, vhostNet)
 	}
 	o := &c.plan.OCI

@@ -21,7 +21,7 @@ var virtualisation = []string{"svm", "vmx"}
 
 // cpu decides the guest's processor.
 func (c *compiler) cpu(accel string, nested bool) plan.CPU {
-	cpu := plan.CPU{Model: schema.MachineCPU.Of(c.profile), Features: append([]string(nil), schema.MachineCPUFeatures.Of(c.profile)...)}
+	cpu := plan.CPU{Model: schema.MachineCPUModel.Of(c.profile), Features: append([]string(nil), schema.MachineCPUFeatures.Of(c.profile)...)}
 	if cpu.Model == automatic {
 		cpu.Model = cpuMax
 		if accel == "kvm" {
@@ -42,7 +42,7 @@ func (c *compiler) checkCPUModel(model, accel string) {
 	for _, m := range c.facts.Tools.CPUModels {
 		names = append(names, m.Name)
 	}
-	blame := c.blame(schema.MachineCPU.Attribute)
+	blame := c.blame(schema.MachineCPUModel.Attribute)
 	i := slices.Index(names, model)
 	switch {
 	case i < 0 && len(names) > 0:
@@ -50,12 +50,12 @@ func (c *compiler) checkCPUModel(model, accel string) {
 		if hint == "" {
 			hint = " Those that it knows are " + strings.Join(names, ", ") + "."
 		}
-		c.diags.Errorf("Unknown processor", "machine.cpu is %q, and QEMU %s knows no such processor.%s%s", model, c.facts.Tools.QEMUVersion, hint, blame)
+		c.diags.Errorf("Unknown processor", "machine.cpu_model is %q, and QEMU %s knows no such processor.%s%s", model, c.facts.Tools.QEMUVersion, hint, blame)
 	case model == cpuHost && accel != "kvm":
-		c.diags.Errorf("Processor not available", "machine.cpu is \"host\", the host's own processor, which needs KVM, and the machine runs in software translation (TCG). Use \"max\" or \"auto\", or the name of another one.%s", blame)
+		c.diags.Errorf("Processor not available", "machine.cpu_model is \"host\", the host's own processor, which needs KVM, and the machine runs in software translation (TCG). Use \"max\" or \"auto\", or the name of another one.%s", blame)
 	case i >= 0 && model != cpuHost && accel == "tcg":
 		if lacks := c.facts.Tools.CPUModels[i].TCGLacks; len(lacks) > 0 {
-			c.warn("Processor not complete", "machine.cpu is %q, and software translation (TCG) does not have these features of it, which the guest does not see: %s.", model, strings.Join(lacks, ", "))
+			c.warn("Processor not complete", "machine.cpu_model is %q, and software translation (TCG) does not have these features of it, which the guest does not see: %s.", model, strings.Join(lacks, ", "))
 		}
 	}
 }

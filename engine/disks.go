@@ -196,12 +196,17 @@ func (c *compiler) diskArguments(q *qemu.CommandLine) {
 		q.Disk(qemu.Disk{
 			Bus:  qemu.Bus(c.plan.Machine.Bus),
 			Name: d.Name, FD: plan.FDFirstDisk + i, Set: i,
-			AIO:     schema.DiskAIO.In(c.profile, d.Name),
-			Cache:   schema.DiskCache.In(c.profile, d.Name),
-			Discard: schema.DiskDiscard.In(c.profile, d.Name),
-			Queues:  queues,
-			// On virtio-mmio, only KVM lets a thread hear of the guest's requests.
-			IOThread: c.plan.Machine.Bus == busPCI || c.plan.Machine.Accel == "kvm",
+			AIO:      schema.DiskAIO.In(c.profile, d.Name),
+			Cache:    schema.DiskCache.In(c.profile, d.Name),
+			Discard:  schema.DiskDiscard.In(c.profile, d.Name),
+			Queues:   queues,
+			IOThread: schema.DiskIOThread.In(c.profile, d.Name) && c.hasIOThreads(),
 		})
 	}
+}
+
+// hasIOThreads says whether a thread other than QEMU's main one can do a
+// device's I/O. On virtio-mmio, only KVM lets it hear of the guest's requests.
+func (c *compiler) hasIOThreads() bool {
+	return c.plan.Machine.Bus == busPCI || c.plan.Machine.Accel == "kvm"
 }

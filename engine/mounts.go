@@ -15,10 +15,15 @@ import (
 // compileRootfs decides how the image's root reaches the guest.
 func (c *compiler) compileRootfs() {
 	c.plan.Rootfs = plan.Rootfs{
-		Type:     "virtiofs",
+		Type:     schema.RootfsType.Of(c.profile),
 		Cache:    schema.RootfsCache.Of(c.profile),
 		HostPath: c.facts.Bundle.RootPath,
-		ReadOnly: c.spec.Root != nil && c.spec.Root.Readonly,
+		ReadOnly: c.spec.Root != nil && c.spec.Root.Readonly || schema.RootfsReadOnly.Of(c.profile),
+
+		Submounts: schema.RootfsSubmounts.Of(c.profile),
+	}
+	if cache := schema.VolumesCache.Of(c.profile); cache != "rootfs" && cache != c.plan.Rootfs.Cache {
+		c.plan.Rootfs.VolumesCache = cache
 	}
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -18,11 +19,15 @@ var reservedPorts = [2]uint16{61184, 61439}
 
 // compileNetwork decides how the container's interfaces reach the guest.
 func (c *compiler) compileNetwork() {
-	c.plan.Network = plan.Network{Mode: "none", ReservedPorts: reservedPorts}
-	if schema.NetworkMode.Of(c.profile) == "none" {
+	n := &c.plan.Network
+	*n = plan.Network{Mode: plan.ModeNone, ReservedPorts: reservedPorts}
+	names := c.profile.Labels("nic")
+	if schema.NetworkMode.Of(c.profile) == plan.ModeNone {
+		if len(names) > 0 {
+			c.warn("Interfaces without effect", "The profile has blocks for the interfaces %s, and with network.mode = \"none\" the machine has none.", strings.Join(names, ", "))
+		}
 		return
 	}
-	c.plan.Network.Mode = "tc"
 	namespace := c.namespace(specs.NetworkNamespace)
 	switch {
 	case namespace == nil, c.facts.Bundle.HostNetwork:
@@ -36,42 +41,75 @@ func (c *compiler) compileNetwork() {
 		c.diags.Errorf("No /dev/net/tun",
 			"The machine's network needs taps, and the host has no character device /dev/net/tun. Load the driver (modprobe tun), or set network.mode = \"none\" in a profile.%s", c.blame(schema.NetworkMode.Attribute))
 	}
-	c.plan.Network.Queues = c.queues()
-	c.plan.Network.VHost, c.plan.Network.VHostReason = c.vhost()
+	n.Mode, n.ModeReason = c.networkMode()
+	n.Ports = c.keptPorts()
+	n.NIC, n.VHostReason = c.nic(""), ""
+	if schema.NetworkVHost.Of(c.profile) == automatic && n.Model == virtioModel {
+		n.VHostReason = c.facts.VHostNet.Reason
+	}
+	for _, name := range names {
+		n.NICs = append(n.NICs, plan.NamedNIC{Name: name, NIC: c.nic(name)})
+	}
 }
 
-// maxAutoQueues bounds the queues that nobody asked for: each pair takes memory
-// in the guest, descriptors, and with vhost-net a thread of the host.
-const maxAutoQueues = 8
-
-// queues decides the pairs of queues of each interface. A guest uses at most one
-// for each vCPU.
-func (c *compiler) queues() int {
-	asked, cpus := schema.NetworkQueues.Of(c.profile), c.plan.Machine.CPUs
-	if asked == 0 {
-		return max(1, c.profile.Most(schema.NetworkQueues.Attribute, min(cpus, maxAutoQueues)))
+// networkMode decides who moves the frames between the container's interfaces
+// and the taps, and gives the reason of a choice by "auto".
+func (c *compiler) networkMode() (mode, reason string) {
+	tc, bridge := c.facts.TC, c.facts.Bridge
+	asked := schema.NetworkMode.Of(c.profile)
+	switch {
+	case asked == plan.ModeTC && !tc.Usable:
+		c.diags.Errorf("Traffic control is not usable",
+			"network.mode is \"tc\", but on this host: %s Use \"auto\" or \"bridge\".%s", tc.Reason, c.blame(schema.NetworkMode.Attribute))
+	case asked == plan.ModeBridge && !bridge.Usable:
+		c.diags.Errorf("Bridges are not usable",
+			"network.mode is \"bridge\", but on this host: %s Use \"auto\" or \"tc\".%s", bridge.Reason, c.blame(schema.NetworkMode.Attribute))
+	case asked != automatic:
+	case tc.Usable:
+		return plan.ModeTC, tc.Reason
+	case bridge.Usable:
+		return plan.ModeBridge, tc.Reason
+	default:
+		c.diags.Errorf("No way into the machine for frames",
+			"The host's kernel has neither what network.mode = \"tc\" needs, nor what \"bridge\" does. %s %s Load the modules of one of them, or set network.mode = \"none\" in a profile.", tc.Reason, bridge.Reason)
 	}
-	if asked > cpus {
-		c.warn("More queues than vCPUs", "network.queues is %d, and a guest uses at most one pair of queues for each vCPU: the interfaces have %d.%s", asked, cpus, c.blame(schema.NetworkQueues.Attribute))
-	}
-	return min(asked, cpus)
+	return asked, ""
 }
 
-// vhost decides who moves the frames and gives the reason of a choice by
-// "auto".
-func (c *compiler) vhost() (vhost bool, reason string) {
-	device := c.facts.VHostNet
-	switch schema.NetworkVHost.Of(c.profile) {
-	case "off":
-		return false, ""
-	case "on":
-		if !device.Usable {
-			c.diags.Errorf("vhost-net is not usable",
-				"network.vhost is \"on\", but on this host: %s Use \"auto\" or \"off\" to let QEMU move the frames.%s", device.Reason, c.blame(schema.NetworkVHost.Attribute))
+// keptPorts reads the ports that stay with the container, and warns about ports
+// of the image that the reserved ones take from the guest.
+func (c *compiler) keptPorts() []plan.PortRange {
+	var kept []plan.PortRange
+	for _, text := range schema.NetworkPorts.Of(c.profile) {
+		r, ok := parsePorts(text)
+		if !ok {
+			c.diags.Errorf("Invalid ports", "network.ports has %q. Ports are a number from 1 to 65535, or two with a dash between, and perhaps a protocol: \"5900\", \"5900-5909/tcp\" or \"69/udp\".%s", text, c.blame(schema.NetworkPorts.Attribute))
+			continue
 		}
-		return true, ""
+		kept = append(kept, r)
 	}
-	return device.Usable, device.Reason
+	for _, text := range c.facts.Image.Ports {
+		if r, ok := parsePorts(text); ok && r.Last >= reservedPorts[0] && r.First <= reservedPorts[1] {
+			c.warn("Port out of the guest's reach", "The image exposes, or docker run publishes, the port %s. The ports %d to %d stay with the container around the machine, and a server in the guest that listens there is not reached. Choose another port.", text, reservedPorts[0], reservedPorts[1])
+		}
+	}
+	return kept
+}
+
+// parsePorts reads PORT[-PORT][/PROTOCOL]. Without a protocol it is TCP.
+func parsePorts(text string) (plan.PortRange, bool) {
+	ports, protocol, given := strings.Cut(text, "/")
+	if !given {
+		protocol = plan.ProtocolTCP
+	}
+	first, last, isRange := strings.Cut(ports, "-")
+	if !isRange {
+		last = first
+	}
+	a, errA := strconv.ParseUint(first, 10, 16)
+	b, errB := strconv.ParseUint(last, 10, 16)
+	ok := errA == nil && errB == nil && a > 0 && a <= b && (protocol == plan.ProtocolTCP || protocol == plan.ProtocolUDP)
+	return plan.PortRange{Protocol: protocol, First: uint16(a), Last: uint16(b)}, ok
 }
 
 // namespace returns the spec's namespace of a type, nil when the container has
@@ -97,14 +135,22 @@ func (c *compiler) compileSysctl() {
 		}
 		guest[key] = value
 	}
-	if c.plan.Network.Mode == "tc" {
+	if c.plan.Network.Mode != plan.ModeNone {
 		first, last := c.plan.Network.ReservedPorts[0], c.plan.Network.ReservedPorts[1]
 		ports := fmt.Sprintf("%d-%d", first, last)
+		for _, r := range c.plan.Network.Ports {
+			ports += fmt.Sprintf(",%d-%d", r.First, r.Last)
+		}
 		if own := strings.TrimSpace(guest[reserved]); own != "" {
 			ports = own + "," + ports
 		}
 		guest[reserved] = ports
 		c.plan.OCI.Sysctl = map[string]string{"net.ipv4.ip_local_port_range": fmt.Sprintf("%d %d", first, last)}
+		if c.plan.Network.Mode == plan.ModeBridge && c.facts.Host.IPv6 {
+			// Docker turns IPv6 off but for its own interfaces, and the container's stack
+			// moves to another one.
+			c.plan.OCI.Sysctl["net.ipv6.conf.default.disable_ipv6"] = "0"
+		}
 	}
 	if len(guest) > 0 {
 		c.plan.Guest.Sysctl = guest

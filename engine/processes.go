@@ -10,15 +10,24 @@ import (
 
 // compileProcesses writes the command lines of the supervisor's children.
 func (c *compiler) compileProcesses() {
+	r := c.plan.Rootfs
 	c.plan.Processes = map[string]plan.Process{
-		"qemu":      {Argv: append([]string{plan.QEMUPath}, c.qemuArguments()...)},
-		"virtiofsd": {Argv: append([]string{c.facts.Tools.VirtiofsdPath}, c.virtiofsdArguments()...)},
+		plan.ProcessQEMU:      {Argv: append([]string{plan.QEMUPath}, c.qemuArguments()...)},
+		plan.ProcessVirtiofsd: {Argv: append([]string{c.facts.Tools.VirtiofsdPath}, c.virtiofsdArguments(plan.ShareMount, r.Cache)...)},
+	}
+	if r.VolumesCache != "" {
+		c.plan.Processes[plan.ProcessVolumes] = plan.Process{
+			Argv: append([]string{c.facts.Tools.VirtiofsdPath}, c.virtiofsdArguments(plan.VolumesMount, r.VolumesCache)...),
+		}
 	}
 }
 
-// shareTag is the share's name in the guest, as guest/api has it; the engine
-// does not import the guest's packages.
-const shareTag = "runcvm"
+// The shares' names in the guest, as guest/api has them; the engine does not
+// import the guest's packages.
+const (
+	shareTag   = "runcvm"
+	volumesTag = "runcvm-volumes"
+)
 
 // qemuArguments describes the machine to QEMU. Interfaces are added by the
 // supervisor, see qemu.NIC, as is a vsock device, see qemu.AgentVsock.
@@ -29,6 +38,8 @@ func (c *compiler) qemuArguments() []string {
 	q.Flag("no-user-config")
 	q.Flag("no-reboot")
 	q.Value("display", "none")
+	// ps -L and top -H tell vCPUs and I/O threads apart.
+	q.Properties("name", "", qemu.Property{Name: "debug-threads", Value: "on"})
 	q.Properties("machine", m.Type, c.machineProperties()...)
 	c.addAccelerator(&q)
 	if m.Bus == busMMIO {
@@ -54,6 +65,10 @@ func (c *compiler) qemuArguments() []string {
 	}
 	q.Socket("share", plan.FDShare)
 	q.Device(qemu.VhostUserFS{Bus: bus, ID: "sharefs", Chardev: "share", Tag: shareTag, QueueSize: 1024})
+	if c.plan.Rootfs.VolumesCache != "" {
+		q.Socket("volumes", plan.FDVolumes)
+		q.Device(qemu.VhostUserFS{Bus: bus, ID: "volumesfs", Chardev: "volumes", Tag: volumesTag, QueueSize: 1024})
+	}
 	c.diskArguments(&q)
 	return q.Args()
 }
@@ -88,11 +103,11 @@ func (c *compiler) addConsole(q *qemu.CommandLine) {
 	q.Value("serial", "chardev:console")
 }
 
-// virtiofsdArguments serves the shared directory on an inherited socket. Both
+// virtiofsdArguments serves the directory dir on an inherited socket. Both
 // programs chroot into it: they are in a container already, where the other
 // sandbox, a mount namespace, is not to be had. Their pool of threads stays
 // off, as it is by default: it does not pay for one guest.
-func (c *compiler) virtiofsdArguments() []string {
+func (c *compiler) virtiofsdArguments(dir, cache string) []string {
 	socket := "--fd=" + strconv.Itoa(plan.FDVhostUserListen)
 	// The container's limit is as high as it may be.
 	const keepLimit = "--rlimit-nofile=0"
@@ -100,12 +115,14 @@ func (c *compiler) virtiofsdArguments() []string {
 	if c.facts.Tools.VirtiofsdKind == "rust" {
 		args := []string{
 			socket, keepLimit,
-			"--shared-dir=" + plan.ShareMount,
+			"--shared-dir=" + dir,
 			"--sandbox=chroot",
-			"--cache=" + rustCache(c.plan.Rootfs.Cache),
+			"--cache=" + rustCache(cache),
 			"--xattr",
-			"--announce-submounts",
 			"--inode-file-handles=prefer",
+		}
+		if c.plan.Rootfs.Submounts {
+			args = append(args, "--announce-submounts")
 		}
 		if sysAdmin {
 			args = append(args, "--modcaps=+sys_admin")
@@ -114,16 +131,18 @@ func (c *compiler) virtiofsdArguments() []string {
 	}
 	args := []string{
 		socket, keepLimit, "-f",
-		"-o", "source=" + plan.ShareMount,
+		"-o", "source=" + dir,
 		"-o", "sandbox=chroot",
-		"-o", "cache=" + c.plan.Rootfs.Cache,
+		"-o", "cache=" + cache,
 		"-o", "xattr",
-		"-o", "announce_submounts",
+	}
+	if c.plan.Rootfs.Submounts {
+		args = append(args, "-o", "announce_submounts")
 	}
 	if sysAdmin {
 		args = append(args, "-o", "modcaps=+sys_admin")
 	}
-	if c.plan.Rootfs.Cache == "always" {
+	if cache == "always" {
 		// Names and attributes live a second instead of a day, so that changes by
 		// the host are seen; the contents are kept while the attributes agree.
 		args = append(args, "-o", "timeout=1")

@@ -302,15 +302,16 @@ func initramfsOf(dir, version, program, suffix string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	transports := plan.TransportSerial + "\n"
-	if made.Vsock {
-		transports += plan.TransportVsock + "\n"
+	drives := []string{plan.TransportSerial}
+	if made.Can.Vsock {
+		drives = append(drives, plan.TransportVsock)
 	}
-	if made.MMIO {
-		transports += plan.BusMMIO + "\n"
+	if made.Can.MMIO {
+		drives = append(drives, plan.BusMMIO)
 	}
-	return made.Modules, create(filepath.Join(dir, plan.KernelTransports+suffix), func(w io.Writer) error {
-		_, err := io.WriteString(w, transports)
+	drives = append(drives, made.Can.NICs...)
+	return made.Modules, create(filepath.Join(dir, plan.KernelDrives+suffix), func(w io.Writer) error {
+		_, err := io.WriteString(w, strings.Join(drives, "\n")+"\n")
 		return err
 	})
 }

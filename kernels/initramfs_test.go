@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/u-root/u-root/pkg/cpio"
+
+	"github.com/runcvm/runcvm/engine/plan"
 )
 
 func moduleFS(t *testing.T, change map[string]string) fs.FS {
@@ -44,14 +46,16 @@ func TestBuildInitramfs(t *testing.T) {
 		"load.virtio-serial": {"virtio_console.ko"},
 		"load.vsock":         {"vsock.ko", "vmw_vsock_virtio_transport.ko"},
 		"load.disk":          {"virtio_blk.ko"},
+		"load.vmxnet3":       {"vmxnet3.ko"},
+		"load.e1000e":        {}, "load.e1000": {}, "load.rtl8139": {},
 	}
-	want := slices.Concat(lists["load"], lists["load.pci"], lists["load.mmio"], lists["load.virtio-serial"], lists["load.vsock"], lists["load.disk"])
-	if d := cmp.Diff(Initramfs{Modules: want, Vsock: true, MMIO: true}, made); d != "" {
+	want := slices.Concat(lists["load"], lists["load.pci"], lists["load.mmio"], lists["load.virtio-serial"], lists["load.vsock"], lists["load.disk"], lists["load.vmxnet3"])
+	if d := cmp.Diff(Initramfs{Modules: want, Can: plan.KernelAbilities{Vsock: true, MMIO: true, NICs: []string{"vmxnet3"}}}, made); d != "" {
 		t.Errorf("made (-want +got):\n%s", d)
 	}
 	records := unpack(t, archive.Bytes())
 	for name, want := range lists {
-		if got := records["modules/"+name]; got != strings.Join(want, "\n")+"\n" {
+		if got := records["modules/"+name]; got != strings.Join(append(want, ""), "\n") {
 			t.Errorf("modules/%s holds %q", name, got)
 		}
 	}

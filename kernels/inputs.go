@@ -41,7 +41,9 @@ type Sources struct {
 func (s *Sources) Digest() (digest string, can plan.KernelAbilities, err error) {
 	var head headWriter
 	digest, modules, err := s.read(&head, io.Discard)
-	return digest, plan.KernelAbilities{Vsock: modules.vsock, MMIO: modules.mmio, EFI: hasEFIStub(head.bytes)}, err
+	can = modules.can
+	can.EFI = hasEFIStub(head.bytes)
+	return digest, can, err
 }
 
 // headWriter keeps the beginning of what is written.

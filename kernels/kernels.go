@@ -85,12 +85,21 @@ func List(prefix string) ([]plan.InstalledKernel, error) {
 // abilitiesOf says what the kernel in a folder can be used for. An initramfs that
 // was made before there was a choice drives the least.
 func abilitiesOf(dir string) (can plan.KernelAbilities, err error) {
-	drives, err := os.ReadFile(filepath.Join(dir, plan.KernelTransports))
+	list, err := os.ReadFile(filepath.Join(dir, plan.KernelDrives))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return can, err
 	}
-	words := strings.Fields(string(drives))
-	can.Vsock, can.MMIO = slices.Contains(words, plan.TransportVsock), slices.Contains(words, plan.BusMMIO)
+	for _, name := range strings.Fields(string(list)) {
+		switch name {
+		case plan.TransportSerial:
+		case plan.TransportVsock:
+			can.Vsock = true
+		case plan.BusMMIO:
+			can.MMIO = true
+		default:
+			can.NICs = append(can.NICs, name)
+		}
+	}
 	image, err := os.Open(filepath.Join(dir, plan.KernelImage))
 	if errors.Is(err, fs.ErrNotExist) {
 		return can, nil

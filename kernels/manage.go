@@ -115,7 +115,7 @@ func Refresh(ctx context.Context, prefix, guest string) ([]plan.InstalledKernel,
 // Who is stopped in between leaves a manifest that asks for it once more.
 func refresh(k plan.InstalledKernel, m plan.Manifest, guest, digest string) error {
 	const suffix = ".new"
-	names := []string{plan.KernelInitrd, plan.KernelTransports}
+	names := []string{plan.KernelInitrd, plan.KernelDrives}
 	clean := func() error {
 		var errs []error
 		for _, name := range names {

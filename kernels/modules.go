@@ -11,6 +11,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/runcvm/runcvm/engine/plan"
 )
 
 // ModuleList is a part of the initramfs's modules, which is loaded as a whole.
@@ -28,10 +30,10 @@ const vsockDriver = "vmw_vsock_virtio_transport"
 const mmioDriver = "virtio_mmio"
 
 // Lists are the modules that a VM needs before its root is there: the root and
-// the network, then those of the buses, of the agent's stream and of disks, of which
-// the guest loads the lists for the devices that it has. Each module costs boot time, so
-// that whatever can be loaded from the root is not here. Kernels without IPv6,
-// virtio-mmio or vsock are fine.
+// the network, then those of the buses, of the agent's stream, of disks and of
+// network devices, of which the guest loads the lists for the devices that it has.
+// Each module costs boot time, so that whatever can be loaded from the root is not
+// here. Kernels without IPv6, virtio-mmio or vsock are fine.
 var Lists = []ModuleList{
 	{Name: "load", Required: []string{"virtiofs", "virtio_net"}, Optional: []string{"ipv6"}},
 	{Name: "load.pci", Required: []string{"virtio_pci"}},
@@ -39,6 +41,27 @@ var Lists = []ModuleList{
 	{Name: "load.virtio-serial", Required: []string{"virtio_console"}},
 	{Name: "load.vsock", Optional: []string{vsockDriver}},
 	{Name: "load.disk", Optional: []string{"virtio_blk", "ext4"}},
+	{Name: "load.vmxnet3", Optional: []string{"vmxnet3"}},
+	{Name: "load.e1000e", Optional: []string{"e1000e"}},
+	{Name: "load.e1000", Optional: []string{"e1000"}},
+	{Name: "load.rtl8139", Optional: []string{"8139cp"}},
+}
+
+// nicDrivers are the drivers of the network devices other than virtio's, by the
+// model, whose list is called "load." and the model.
+var nicDrivers = []struct{ model, module string }{
+	{"vmxnet3", "vmxnet3"}, {"e1000e", "e1000e"}, {"e1000", "e1000"}, {"rtl8139", "8139cp"},
+}
+
+// drives finds out what the kernel drives beside what every machine has.
+func (x *moduleIndex) drives() plan.KernelAbilities {
+	can := plan.KernelAbilities{Vsock: x.has(vsockDriver), MMIO: x.has(mmioDriver)}
+	for _, nic := range nicDrivers {
+		if x.has(nic.module) {
+			can.NICs = append(can.NICs, nic.model)
+		}
+	}
+	return can
 }
 
 // MissingModuleError says that a kernel lacks a module that a VM needs.

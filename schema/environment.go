@@ -35,6 +35,13 @@ var formerValues = map[string]map[string]string{
 	VariablePrefix + "QEMU_MEM_PREALLOC": {"on": "true", "off": "false"},
 }
 
+// VariableNetVHost sets network.vhost to "on" when it is 1, else to "off", as the
+// shell scripts that came before had it.
+const VariableNetVHost = VariablePrefix + "QEMU_NET_VHOST"
+
+// VariableCache sets the cache policy of all shared files.
+const VariableCache = VariablePrefix + "VIRTIOFSD_CACHE"
+
 // variableOf is the name of the variable for an attribute that has none in the
 // table: RUNCVM_AGENT_BOOT_TIMEOUT.
 func variableOf(a *Attribute) string {
@@ -75,6 +82,12 @@ func ReadVariable(name, text string, others ...string) ([]Setting, *diag.Diagnos
 			text = "all"
 		} else {
 			text = "version"
+		}
+	case VariableNetVHost:
+		if text == "1" {
+			text = "on"
+		} else {
+			text = "off"
 		}
 	}
 	if now, ok := formerValues[name][text]; ok {

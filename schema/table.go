@@ -18,8 +18,8 @@ var (
 		Block: "machine", Name: "type", Rules: "oneof=q35 microvm",
 		Doc: `The kind of machine. "q35" is a PC with a PCI bus, which can have everything; "microvm" a small one, whose devices are on no bus (virtio-mmio), without EFI firmware or memory that grows; its kernel needs the driver virtio_mmio.`,
 	})
-	MachineCPU = attr[string](Attribute{
-		Block: "machine", Name: "cpu", Rules: "required,printascii,excludesall=0x2C =,max=64",
+	MachineCPUModel = attr[string](Attribute{
+		Block: "machine", Name: "cpu_model", Rules: "required,printascii,excludesall=0x2C =,max=64",
 		Doc: `The guest's processor, by the name that QEMU has for it, such as "Nehalem" or "EPYC-v4". "host" is the host's own and needs KVM; "max" has all that can be had; "auto" is "host" with KVM, else "max".`,
 	})
 	MachineCPUFeatures = attr[[]string](Attribute{
@@ -122,10 +122,26 @@ var (
 		Variable: "RUNCVM_BIOS_DEBUG",
 		Doc:      `Whether what the firmware writes is in the container's supervisor.log: SeaBIOS's messages, EFI's console. Nobody sees it otherwise.`,
 	})
+	RootfsType = attr[string](Attribute{
+		Block: "rootfs", Name: "type", Rules: "oneof=virtiofs",
+		Doc: `How the image's root reaches the guest: "virtiofs" shares the container's own files, so that "docker cp", "diff" and "commit" see what the guest has.`,
+	})
 	RootfsCache = attr[string](Attribute{
 		Block: "rootfs", Name: "cache", Rules: "oneof=auto always none",
-		Variable: "RUNCVM_VIRTIOFSD_CACHE", Aliases: []string{"RUNCVM_ROOTFS_CACHE"},
-		Doc: `What the guest keeps of the shared files. "always" keeps names and contents and asks about changes after a second; "auto" asks at each opening; "none" keeps nothing.`,
+		Variable: VariableCache, Aliases: []string{"RUNCVM_ROOTFS_CACHE"},
+		Doc: `What the guest keeps of the shared files. "always" keeps names and contents and asks about changes after a second; "auto" asks at each opening; "none" keeps nothing. Volumes have the same policy unless volumes.cache says otherwise.`,
+	})
+	RootfsReadOnly = attr[bool](Attribute{
+		Block: "rootfs", Name: "read_only",
+		Doc: `Whether nobody may write to the root, as with docker's --read-only, which has the same effect. Volumes and tmpfs mounts stay as they are.`,
+	})
+	RootfsSubmounts = attr[bool](Attribute{
+		Block: "rootfs", Name: "submounts",
+		Doc: `Whether the guest sees each file system of the host that the root or a volume leads into as one of its own, with a device number of its own. Without that, files of different file systems may have the same device and inode numbers, and programs that go by these (tar, rsync, "find -xdev") take them for one.`,
+	})
+	VolumesCache = attr[string](Attribute{
+		Block: "volumes", Name: "cache", Rules: "oneof=rootfs auto always none",
+		Doc: `What the guest keeps of the files in volumes, in the words of rootfs.cache. "rootfs" is the root's policy. Another one than the root's gives the volumes a virtiofs device and a virtiofsd of their own, of some 5 MiB: "auto" or "none" is for volumes that several machines write to.`,
 	})
 	DiskSource = attr[string](Attribute{
 		Block: "disk", Label: AnyLabel, Name: "source", Rules: "required,startswith=/,max=4096",
@@ -159,17 +175,50 @@ var (
 		Block: "disk", Label: AnyLabel, Name: "queues", Rules: "min=1,max=64",
 		Doc: `The number of the disk's virtqueues; one for each vCPU when it is not set.`,
 	})
+	DiskIOThread = attr[bool](Attribute{
+		Block: "disk", Label: AnyLabel, Name: "iothread", Preset: true,
+		Doc: `Whether the disk's I/O has a thread of its own in QEMU; without one, QEMU's main loop does it, which other devices then wait for. A machine of the type "microvm" without KVM has no such threads.`,
+	})
 	NetworkMode = attr[string](Attribute{
-		Block: "network", Name: "mode", Rules: "oneof=auto none",
-		Doc: `"auto" gives the machine the container's own interfaces, with their addresses; "none" gives it the loopback only.`,
+		Block: "network", Name: "mode", Rules: "oneof=auto tc bridge none",
+		Doc: `How the container's interfaces reach the machine, which has their addresses in either way. "tc" moves the frames by filters of the host's traffic control; "bridge" does so by a bridge in the container, for hosts without the modules of "tc"; "auto" is "tc" where that is usable, else "bridge", and the plan has the reason; "none" gives the machine the loopback only.`,
+	})
+	NetworkModel = attr[string](Attribute{
+		Block: "network", Name: "model", Rules: "oneof=virtio vmxnet3 e1000e e1000 rtl8139",
+		Doc: `The network devices of the machine. "virtio" is the fastest; the others are those of real or other virtual hardware, slower, for guests that know nothing else. The kernel must have the driver: Debian's cloud kernel has "virtio" and "vmxnet3", the generic one all of them.`,
+	})
+	NetworkMTU = attr[int](Attribute{
+		Block: "network", Name: "mtu", Rules: "min=0,max=65535",
+		Doc: `The largest packet of the machine's interfaces in bytes, at most that of the container's; 0 is that of the container's. At least 68, or 1280 for an interface with an IPv6 address.`,
 	})
 	NetworkVHost = attr[string](Attribute{
 		Block: "network", Name: "vhost", Rules: "oneof=auto on off",
-		Doc: `Whether the host's kernel moves the machine's frames (vhost-net) instead of QEMU. "on" fails where /dev/vhost-net is not usable; "auto" is "on" where it is usable, and the plan has the reason.`,
+		Aliases: []string{VariableNetVHost},
+		Doc:     `Whether the host's kernel moves the machine's frames (vhost-net) instead of QEMU. "on" fails where /dev/vhost-net is not usable; "auto" is "on" where it is usable, and the plan has the reason. Of virtio devices alone.`,
 	})
 	NetworkQueues = attr[int](Attribute{
 		Block: "network", Name: "queues", Rules: "min=0,max=64",
-		Doc: `Pairs of queues of each interface, which that many vCPUs can use at the same time. 0 is one for each vCPU, 8 at most.`,
+		Doc: `Pairs of queues of each interface, which that many vCPUs can use at the same time. 0 is one for each vCPU, 8 at most. Only virtio devices have more than one.`,
+	})
+	NetworkPorts = attr[[]string](Attribute{
+		Block: "network", Name: "ports", Rules: "max=32,dive,required,printascii,max=32",
+		Doc: `Ports that stay with the container around the machine, for servers that run there, as "5900", "5900-5909/tcp" or "69/udp": packets to them do not reach the guest. The ports 61184 to 61439 always stay.`,
+	})
+	NICModel = attr[string](Attribute{
+		Block: "nic", Label: AnyLabel, Name: "model", Rules: "oneof=virtio vmxnet3 e1000e e1000 rtl8139",
+		Doc: `network.model for the interface that the label names, such as "eth0". An interface that the container does not have when it starts is an error. The hardware address is always that of the container's interface: docker's --mac-address sets it.`,
+	})
+	NICMTU = attr[int](Attribute{
+		Block: "nic", Label: AnyLabel, Name: "mtu", Rules: "min=0,max=65535",
+		Doc: `network.mtu for the interface.`,
+	})
+	NICVHost = attr[string](Attribute{
+		Block: "nic", Label: AnyLabel, Name: "vhost", Rules: "oneof=auto on off",
+		Doc: `network.vhost for the interface.`,
+	})
+	NICQueues = attr[int](Attribute{
+		Block: "nic", Label: AnyLabel, Name: "queues", Rules: "min=0,max=64",
+		Doc: `network.queues for the interface.`,
 	})
 	InitMode = attr[string](Attribute{
 		Block: "init", Name: "mode", Rules: "oneof=auto supervise exec",

@@ -20,8 +20,9 @@ import (
 
 const usage = `usage:
   probe interfaces              every interface but lo: name, MAC, MTU, addresses but link-local ones
-  probe serve ADDRESS           a TCP echo server
+  probe serve ADDRESS           a TCP and UDP echo server
   probe echo ADDRESS BYTES      sends random bytes to an echo server and compares what comes back
+  probe datagram ADDRESS BYTES  one unfragmented datagram to an echo server and back
   probe sink ADDRESS            a TCP server that tells how many bytes came
   probe pour ADDRESS BYTES      sends bytes to a sink: the nanoseconds until all had arrived
   probe rtt ADDRESS COUNT       single bytes to an echo server: the median until each was back, in nanoseconds
@@ -52,7 +53,7 @@ func run(args []string, stdout io.Writer) error {
 		return sink(args[1])
 	case len(args) == 2 && args[0] == "channels":
 		return channels(stdout, args[1])
-	case len(args) == 3 && (args[0] == "echo" || args[0] == "pour" || args[0] == "rtt"):
+	case len(args) == 3 && (args[0] == "echo" || args[0] == "pour" || args[0] == "rtt" || args[0] == "datagram"):
 		n, err := strconv.ParseInt(args[2], 10, 64)
 		if err != nil {
 			return err
@@ -60,6 +61,8 @@ func run(args []string, stdout io.Writer) error {
 		switch args[0] {
 		case "echo":
 			return echo(stdout, args[1], n)
+		case "datagram":
+			return datagram(stdout, args[1], int(n))
 		case "pour":
 			return pour(stdout, args[1], n)
 		default:
@@ -106,6 +109,12 @@ func interfaces(w io.Writer) error {
 
 // serve sends back what connections bring.
 func serve(address string) error {
+	packets, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return err
+	}
+	defer packets.Close()
+	go echoPackets(packets)
 	return accept(address, func(conn net.Conn) { _, _ = io.Copy(conn, conn) })
 }
 

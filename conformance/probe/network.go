@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -114,4 +115,51 @@ func rtt(w io.Writer, address string, count int) error {
 	slices.Sort(took)
 	_, err = fmt.Fprintln(w, took[count/2].Nanoseconds())
 	return err
+}
+
+// echoPackets sends back datagrams until the socket is closed.
+func echoPackets(conn net.PacketConn) {
+	buf := make([]byte, 1<<16)
+	for {
+		n, from, err := conn.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		_, _ = conn.WriteTo(buf[:n], from)
+	}
+}
+
+// datagram sends size bytes to an echo server in a packet that may not be
+// fragmented, again until one comes back: datagrams get lost.
+func datagram(w io.Writer, address string, size int) error {
+	conn, err := net.Dial("udp4", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	if cerr := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
+	}); errors.Join(cerr, err) != nil {
+		return errors.Join(cerr, err)
+	}
+	sent, got := make([]byte, size), make([]byte, size+1)
+	for i := range sent {
+		sent[i] = byte(i)
+	}
+	for range 30 {
+		if _, err := conn.Write(sent); err != nil && !errors.Is(err, unix.ECONNREFUSED) { // nothing listens yet
+			return err
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+		n, err := conn.Read(got)
+		if err == nil && bytes.Equal(got[:n], sent) {
+			_, err = fmt.Fprintf(w, "%d bytes came back\n", n)
+			return err
+		}
+	}
+	return fmt.Errorf("%d bytes do not come back from %s", size, address)
 }

@@ -7,6 +7,10 @@ type Facts struct {
 	KVM  KVM  `json:"kvm"`
 	// VHostNet is about /dev/vhost-net, by which the host's kernel moves frames.
 	VHostNet VHostNet `json:"vhost_net"`
+	// TC and Bridge are about the kernel's parts that the network modes of these
+	// names need.
+	TC     Usable `json:"tc"`
+	Bridge Usable `json:"bridge"`
 	// Vsock is about /dev/vhost-vsock, by which the agent's stream goes through
 	// the host's kernel.
 	Vsock  Vsock  `json:"vsock"`
@@ -30,6 +34,7 @@ type Host struct {
 	MemoryMiB    int    `json:"memory_mib"`
 	TSCKHz       int    `json:"tsc_khz,omitempty"` // 0 when unknown
 	HasTun       bool   `json:"has_tun"`           // /dev/net/tun is a character device
+	IPv6         bool   `json:"ipv6"`              // the kernel has IPv6
 	// MaxOpenFiles is the highest RLIMIT_NOFILE that a container can be given:
 	// fs.nr_open when the runtime has CAP_SYS_RESOURCE, else its own hard limit.
 	// 0 when unknown.
@@ -56,6 +61,12 @@ type KVM struct {
 	Nested bool `json:"nested,omitempty"`
 	// PMU says that KVM lets a guest have performance counters.
 	PMU bool `json:"pmu,omitempty"`
+}
+
+// Usable says whether something of the host can be used.
+type Usable struct {
+	Usable bool   `json:"usable"`
+	Reason string `json:"reason"` // a sentence: what was found
 }
 
 // VHostNet says whether /dev/vhost-net opens.
@@ -108,6 +119,9 @@ type Image struct {
 	Kernel *ImageKernel `json:"kernel,omitempty"`
 	// UnusableKernels are files that look like the image's kernel and cannot boot.
 	UnusableKernels []UnusableKernel `json:"unusable_kernels,omitempty"`
+	// Ports are those that the image exposes or the container publishes, as
+	// "80/tcp", sorted.
+	Ports []string `json:"ports,omitempty"`
 	// Modprobe says that the image has the program modprobe.
 	Modprobe bool `json:"modprobe,omitempty"`
 	// Env is the RUNCVM_* variables of the image's own environment, NAME=VALUE.
@@ -157,9 +171,9 @@ const (
 	EFIVarsState   = "efivars.fd" // a machine's own copy of EFIVars, in its state folder
 	KernelBoot     = "kernel"     // of a folder that was built: vmlinux where it can be entered directly, else vmlinuz
 	KernelManifest = "manifest.json"
-	// KernelTransports lists what the initramfs drives, one a line: the agent's
-	// transports and BusMMIO.
-	KernelTransports = "initramfs.transports"
+	// KernelDrives lists what the initramfs has drivers for, one a line: the agent's
+	// transports, BusMMIO and models of network devices.
+	KernelDrives = "initramfs.drives"
 	// KernelBuiltDir, below Facts.KernelsDir, has the folders that are built for a
 	// container, named by digest.
 	KernelBuiltDir = ".built"

@@ -14,6 +14,8 @@ type KernelAbilities struct {
 	Vsock bool `json:"vsock"`          // it drives a vsock device
 	MMIO  bool `json:"mmio,omitempty"` // it drives virtio-mmio
 	EFI   bool `json:"efi,omitempty"`  // EFI firmware can start its bzImage
+	// NICs are the models of network devices that it drives beside virtio's.
+	NICs []string `json:"nics,omitempty"`
 }
 
 // ImageKernel is a kernel that an image brings.

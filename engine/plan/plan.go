@@ -4,6 +4,8 @@
 package plan
 
 import (
+	"slices"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -48,6 +50,13 @@ type Plan struct {
 // BusMMIO stands for virtio-mmio among what an initramfs drives.
 const BusMMIO = "virtio-mmio"
 
+// Names of Processes.
+const (
+	ProcessQEMU      = "qemu"
+	ProcessVirtiofsd = "virtiofsd"
+	ProcessVolumes   = "virtiofsd-volumes" // when Rootfs.VolumesCache is set
+)
+
 // Descriptors that QEMU and virtiofsd inherit. Network interfaces use the
 // numbers behind those of the disks.
 const (
@@ -56,12 +65,13 @@ const (
 	FDAgent   = 5 // QEMU: the agent's virtio-serial port, a connected socket; or its vhost-vsock
 	FDShare   = 6 // QEMU: vhost-user to virtiofsd, a connected socket
 	FDKVM     = 7 // QEMU: /dev/kvm, when Machine.KVMDescriptor is set
+	FDVolumes = 8 // QEMU: vhost-user to the virtiofsd of the volumes, a connected socket
 	// FDFirmware is what the firmware writes, a connected socket, when
 	// Firmware.Debug is set.
-	FDFirmware = 8
+	FDFirmware = 9
 	// FDFirstDisk is QEMU's first disk; the others follow, then of each interface its
 	// taps and its vhost-net descriptors.
-	FDFirstDisk = 9
+	FDFirstDisk = 10
 
 	FDVhostUserListen = 3 // virtiofsd: the listening vhost-user socket
 )
@@ -166,6 +176,12 @@ type Rootfs struct {
 	Cache    string `json:"cache"` // "auto", "always" or "none"
 	HostPath string `json:"host_path"`
 	ReadOnly bool   `json:"read_only,omitempty"`
+	// Submounts says that the guest sees where a share leads into another file
+	// system of the host.
+	Submounts bool `json:"submounts"`
+	// VolumesCache is the cache policy of volumes where they have a share of their
+	// own, served by the process ProcessVolumes; empty when they are in the root's.
+	VolumesCache string `json:"volumes_cache,omitempty"`
 }
 
 // Disk is a file that is a disk of the VM. Paths are those in the container.
@@ -186,18 +202,77 @@ type Disk struct {
 
 // Network is how the container's interfaces reach the guest.
 type Network struct {
-	Mode string `json:"mode"` // "tc" or "none"
+	Mode string `json:"mode"` // ModeTC, ModeBridge or ModeNone
+	// ModeReason says why, in a sentence, when Mode was chosen by "auto".
+	ModeReason string `json:"mode_reason,omitempty"`
 	// ReservedPorts is the local port range, both ends included, that stays
 	// with the container's own stack.
 	ReservedPorts [2]uint16 `json:"reserved_ports"`
-	// Queues is the number of pairs of queues of each interface.
+	// Ports stay with the container's own stack as well: those of servers that
+	// run around the machine.
+	Ports []PortRange `json:"ports,omitempty"`
+	// NIC is what the VM has for each of the container's interfaces.
+	NIC
+	// NICs are the interfaces that differ from that, in the order of their names.
+	// Each has to be there when the machine starts.
+	NICs []NamedNIC `json:"nics,omitempty"`
+	// VHostReason says why, in a sentence, when VHost was chosen by "auto".
+	VHostReason string `json:"vhost_reason,omitempty"`
+}
+
+// Modes of Network.
+const (
+	ModeTC     = "tc"     // tc's filters move the frames between interface and tap
+	ModeBridge = "bridge" // a bridge does
+	ModeNone   = "none"   // the guest has the loopback alone
+)
+
+// NIC is a network device of the VM.
+type NIC struct {
+	Model string `json:"model,omitempty"` // "virtio", "vmxnet3", "e1000e", "e1000" or "rtl8139"
+	// MTU is in bytes; 0 is that of the container's interface, which it must not
+	// exceed.
+	MTU int `json:"mtu,omitempty"`
+	// Queues is the number of pairs of queues.
 	Queues int `json:"queues,omitempty"`
 	// VHost says that the host's kernel moves the frames, by a descriptor of
 	// /dev/vhost-net for each pair of queues.
 	VHost bool `json:"vhost"`
-	// VHostReason says why, in a sentence, when VHost was chosen by "auto".
-	VHostReason string `json:"vhost_reason,omitempty"`
 }
+
+// NamedNIC is the network device for the container's interface of that name.
+type NamedNIC struct {
+	Name string `json:"name"`
+	NIC
+}
+
+// For returns the device for the container's interface with that name.
+func (n *Network) For(name string) NIC {
+	for _, nic := range n.NICs {
+		if nic.Name == name {
+			return nic.NIC
+		}
+	}
+	return n.NIC
+}
+
+// AnyVHost says whether the host's kernel moves the frames of an interface.
+func (n *Network) AnyVHost() bool {
+	return n.VHost || slices.ContainsFunc(n.NICs, func(nic NamedNIC) bool { return nic.VHost })
+}
+
+// PortRange are ports of a protocol, both ends included.
+type PortRange struct {
+	Protocol string `json:"protocol"` // ProtocolTCP or ProtocolUDP
+	First    uint16 `json:"first"`
+	Last     uint16 `json:"last"`
+}
+
+// Protocols that have ports.
+const (
+	ProtocolTCP = "tcp"
+	ProtocolUDP = "udp"
+)
 
 // Init is the machine's PID 1.
 type Init struct {

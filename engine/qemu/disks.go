@@ -18,7 +18,7 @@ type Disk struct {
 	Cache   string
 	Discard string // "unmap" or "ignore"
 	Queues  int    // virtqueues
-	// IOThread gives the disk a thread of its own for its I/O.
+	// IOThread gives the disk's I/O a thread of its own.
 	IOThread bool
 }
 

@@ -31,7 +31,7 @@ func TestCommandLine(t *testing.T) {
 }
 
 func TestNIC(t *testing.T) {
-	nic := NIC{Index: 1, MAC: `02:42:"},<&>`, MTU: 1500, Queues: 1, FirstFD: 8}
+	nic := NIC{Index: 1, Model: "virtio", MAC: `02:42:"},<&>`, MTU: 1500, Queues: 1, FirstFD: 8}
 	tests := []struct {
 		name   string
 		queues int

@@ -194,6 +194,7 @@ type firstProcess struct {
 	pidNS   *os.File
 	mountNS *os.File
 	share   *os.File // see MountShare; nil without a share
+	volumes *os.File // likewise of MountVolumes
 }
 
 func (f *firstProcess) kill(r *Reaper, timeout time.Duration) error {

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/runcvm/runcvm/guest/agent/rootfs"
+	"github.com/runcvm/runcvm/guest/api"
 )
 
 // startFirst starts the stage of the container's first process in new PID and
@@ -43,14 +45,24 @@ func (a *Agent) startFirst() error {
 // their own that write back through the device of this one, which the kernel
 // takes away when the last reference to it goes (SB_I_PERSB_BDI): pages dirtied
 // through mappings would then never be written, and their writers stall.
-func (a *Agent) MountShare(tag string) error {
-	f := &a.first
-	if err := f.order(order{Share: &shareOrder{Tag: tag, Dir: a.config.ShareDir}}); err != nil {
-		return err
-	}
-	var err error
-	f.share, err = os.OpenFile("/proc/"+strconv.Itoa(f.pid)+"/root"+a.config.ShareDir, unix.O_PATH|unix.O_DIRECTORY, 0)
+func (a *Agent) MountShare(tag string) (err error) {
+	a.first.share, err = a.first.mountShare(tag, a.config.ShareDir)
 	return err
+}
+
+// MountVolumes mounts the share of the volumes over the folder of the first one
+// that has them else.
+func (a *Agent) MountVolumes(tag string) (err error) {
+	a.first.volumes, err = a.first.mountShare(tag, filepath.Join(a.config.ShareDir, api.VolumesDir))
+	return err
+}
+
+// mountShare mounts a share and opens its root.
+func (f *firstProcess) mountShare(tag, dir string) (*os.File, error) {
+	if err := f.order(order{Share: &shareOrder{Tag: tag, Dir: dir}}); err != nil {
+		return nil, err
+	}
+	return os.OpenFile("/proc/"+strconv.Itoa(f.pid)+"/root"+dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 }
 
 // BuildRoot makes the container's root file system. The configuration's own

@@ -33,6 +33,10 @@ const ExecInit = "runcvm.init=exec"
 // VolumesDir.
 const ShareTag = "runcvm"
 
+// VolumesTag is the tag of a share that holds what is in VolumesDir, in its
+// place.
+const VolumesTag = "runcvm-volumes"
+
 // Folders within the share.
 const (
 	RootDir    = "rootfs"  // the image's root file system
@@ -69,7 +73,8 @@ type Boot struct {
 	// not exist are left out.
 	MaskedPaths   []string          `json:"masked_paths,omitempty"`
 	ReadonlyPaths []string          `json:"readonly_paths,omitempty"`
-	Cgroupfs      *Cgroupfs         `json:"cgroupfs,omitempty"` // nil mounts none
+	Cgroupfs      *Cgroupfs         `json:"cgroupfs,omitempty"`      // nil mounts none
+	VolumesShare  bool              `json:"volumes_share,omitempty"` // the VM has the share VolumesTag
 	Interfaces    []Interface       `json:"interfaces,omitempty"`
 	Routes        []Route           `json:"routes,omitempty"`
 	DNSRelay      bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
@@ -118,6 +123,10 @@ type Interface struct {
 	MAC       string   `json:"mac"`
 	MTU       int      `json:"mtu"`                 // bytes
 	Addresses []string `json:"addresses,omitempty"` // CIDR, IPv4 and IPv6
+	// Driver is the model of the VM's device, "e1000e", where its driver is not
+	// among those that each VM has: the guest loads the list of modules "load." and
+	// the model.
+	Driver string `json:"driver,omitempty"`
 }
 
 // Route is a route of the main table.

@@ -93,6 +93,11 @@ func (b *boot) buildRoot(request *api.Boot) error {
 	if err := <-b.shareMounted; err != nil {
 		return err
 	}
+	if request.VolumesShare {
+		if err := b.agent.MountVolumes(api.VolumesTag); err != nil {
+			return err
+		}
+	}
 	err := b.agent.BuildRoot(rootfs.Config{
 		ReadOnly: request.ReadOnly, Mounts: request.Mounts, Devices: request.Devices,
 		MaskedPaths: request.MaskedPaths, ReadonlyPaths: request.ReadonlyPaths,

@@ -30,6 +30,9 @@ func setUpNetwork(request *api.Boot) error {
 		return fmt.Errorf("set up the loopback interface: %w", err)
 	}
 	if len(request.Interfaces) > 0 {
+		if err := loadDrivers(modulesDir, request.Interfaces); err != nil {
+			return err
+		}
 		links, err := waitForLinks(request.Interfaces)
 		if err != nil {
 			return err
@@ -48,6 +51,19 @@ func setUpNetwork(request *api.Boot) error {
 	}
 	// Last, since a parameter may be an interface's.
 	return setParameters(request.Sysctl)
+}
+
+// loadDrivers loads the drivers of network devices that few VMs have.
+func loadDrivers(dir string, interfaces []api.Interface) error {
+	for _, i := range interfaces {
+		if i.Driver == "" {
+			continue
+		}
+		if err := loadModules(dir, "load."+filepath.Base(i.Driver)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func setUpLoopback() error {

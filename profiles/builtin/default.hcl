@@ -28,7 +28,7 @@ profile "default" {
     prealloc       = false
 
     # The host's processor under KVM, else all that can be translated.
-    cpu          = "auto"
+    cpu_model    = "auto"
     cpu_features = []
 
     # No virtual machines within the machine.
@@ -67,13 +67,29 @@ profile "default" {
   rootfs {
     # The root belongs to this machine alone. What the host changes in it is seen
     # within a second.
+    type  = "virtiofs"
     cache = "always"
+
+    # docker run --read-only, whatever stands here, makes it so as well.
+    read_only = false
+    submounts = true
+  }
+
+  volumes {
+    # That of the root. Volumes that several machines write to want "auto" or
+    # "none".
+    cache = "rootfs"
   }
 
   network {
+    # The interfaces of the container, by traffic control where the host's kernel
+    # has it.
     mode   = "auto"
+    model  = "virtio"
     vhost  = "auto"
     queues = 0
+    mtu    = 0
+    ports  = []
   }
 
   init {

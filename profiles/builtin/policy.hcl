@@ -10,11 +10,14 @@ policy "built-in" {
   # A variable feeds the expressions of the host's own profiles.
   label {
     allow = [
-      "machine.type", "machine.accel", "machine.cpu", "machine.cpus", "machine.memory",
+      "machine.type", "machine.accel", "machine.cpu_model", "machine.cpus", "machine.memory",
       "kernel.source", "kernel.distribution", "kernel.version", "kernel.append",
       "kernel.modules", "kernel.debug",
-      "firmware.type", "firmware.debug", "rootfs.cache", "network.mode", "network.queues",
-      "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues",
+      "firmware.type", "firmware.debug",
+      "rootfs.type", "rootfs.cache", "rootfs.read_only", "rootfs.submounts", "volumes.cache",
+      "network.mode", "network.model", "network.mtu", "network.queues", "network.ports",
+      "nic.model", "nic.mtu", "nic.queues",
+      "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues", "disk.iothread",
       "init.mode", "init.system", "cgroupfs.mode",
       "agent.boot_timeout", "agent.stop_timeout",
     ]
@@ -22,7 +25,7 @@ policy "built-in" {
     # of the kernel are files of the host, and memory is set aside for one machine.
     deny = [
       "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
-      "security.sys_admin", "network.vhost", "agent.transport", "var.*",
+      "security.sys_admin", "network.vhost", "nic.vhost", "agent.transport", "var.*",
       "kernel.image", "kernel.initramfs", "kernel.modules_dir",
       "machine.max_memory", "machine.memory_backend", "machine.prealloc", "machine.cpu_features",
     ]

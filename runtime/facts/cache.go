@@ -25,8 +25,8 @@ const (
 type identity struct {
 	BootID string `json:"boot_id"`
 	Kernel string `json:"kernel"`
-	Probe  string `json:"probe"`  // what measures, and by which limits
-	Device string `json:"device"` // device number, inode and times of /dev/kvm
+	Probe  string `json:"probe,omitempty"`  // what measures, and by which limits
+	Device string `json:"device,omitempty"` // device number, inode and times of /dev/kvm
 }
 
 func identify(device string) (identity, error) {
@@ -34,6 +34,15 @@ func identify(device string) (identity, error) {
 	if err := unix.Stat(device, &st); err != nil {
 		return identity{}, err
 	}
+	id, err := identifyBoot()
+	id.Probe = fmt.Sprintf("%d instructions, %d a second", instructions, minimumRate)
+	id.Device = fmt.Sprintf("%d:%d inode %d on %d changed %d modified %d",
+		unix.Major(st.Rdev), unix.Minor(st.Rdev), st.Ino, st.Dev, st.Ctim.Nano(), st.Mtim.Nano())
+	return id, err
+}
+
+// identifyBoot says since when the host's kernel has been running.
+func identifyBoot() (identity, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return identity{}, err
@@ -42,13 +51,7 @@ func identify(device string) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	return identity{
-		BootID: strings.TrimSpace(string(boot)),
-		Kernel: release,
-		Probe:  fmt.Sprintf("%d instructions, %d a second", instructions, minimumRate),
-		Device: fmt.Sprintf("%d:%d inode %d on %d changed %d modified %d",
-			unix.Major(st.Rdev), unix.Minor(st.Rdev), st.Ino, st.Dev, st.Ctim.Nano(), st.Mtim.Nano()),
-	}, nil
+	return identity{BootID: strings.TrimSpace(string(boot)), Kernel: release}, nil
 }
 
 // entry is the cache file.
@@ -130,7 +133,7 @@ func lock(dir string) (unlock func(), err error) {
 
 // RemoveCache removes what the probe keeps in dir.
 func RemoveCache(dir string) error {
-	for _, name := range []string{cacheFile, cacheLock} {
+	for _, name := range []string{cacheFile, cacheLock, networkFile} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

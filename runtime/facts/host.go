@@ -5,6 +5,7 @@ package facts
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,9 @@ type Options struct {
 	Image    plan.Image
 	Bundle   plan.Bundle
 	Kernels  []plan.InstalledKernel
+	// ProbeNetwork finds out which network modes work, for facts that a plan is made
+	// with.
+	ProbeNetwork func() (tc, bridge plan.Usable)
 	// KernelsDir is where Kernels are.
 	KernelsDir string
 }
@@ -35,10 +39,16 @@ func Gather(o Options) (plan.Facts, error) {
 	}
 	v := Probe(o.CacheDir)
 	host.TSCKHz = v.TSCKHz
+	var tc, bridge plan.Usable
+	if o.ProbeNetwork != nil {
+		tc, bridge = probeNetwork(o.CacheDir, o.ProbeNetwork)
+	}
 	return plan.Facts{
 		Host:     host,
 		KVM:      v.KVM,
 		VHostNet: probeVHostNet(vhostNetDevice),
+		TC:       tc,
+		Bridge:   bridge,
 		Vsock:    vsock.Probe(),
 		Tools:    o.Tools,
 		Image:    o.Image,
@@ -77,6 +87,7 @@ func readHost() (plan.Host, error) {
 		CPUs:         cpus,
 		MemoryMiB:    int(uint64(info.Totalram) * uint64(info.Unit) >> 20),
 		HasTun:       isCharDevice("/dev/net/tun"),
+		IPv6:         hasIPv6(),
 		MaxOpenFiles: files.Max,
 	}, nil
 }
@@ -104,6 +115,11 @@ func usableCPUs() (int, error) {
 		return set.Count(), nil
 	}
 	return 0, errors.New("read the CPU affinity (sched_getaffinity): the kernel has more than 65536 CPUs")
+}
+
+func hasIPv6() bool {
+	_, err := os.Stat("/proc/sys/net/ipv6")
+	return err == nil
 }
 
 func isCharDevice(path string) bool {

@@ -21,6 +21,8 @@ type Config struct {
 	Labels     map[string]string
 	// Volumes are paths in the container that get a volume each.
 	Volumes map[string]struct{}
+	// ExposedPorts are as "80/tcp".
+	ExposedPorts map[string]struct{}
 }
 
 // Engine is what is asked of a Docker engine to foresee a container.

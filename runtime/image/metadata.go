@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -46,7 +48,7 @@ func Metadata(spec *specs.Spec, id string) (plan.Image, error) {
 	if c == nil {
 		return plan.Image{}, err
 	}
-	image := plan.Image{Labels: c.Config.Labels}
+	image := plan.Image{Labels: c.Config.Labels, Ports: slices.Sorted(maps.Keys(c.Config.ExposedPorts))}
 	if asks(spec) {
 		image.Env, image.EnvKnown, err = c.imageEnv()
 	}
@@ -130,6 +132,9 @@ type container struct {
 	Driver string // of the storage
 	Config struct {
 		Labels map[string]string
+		// ExposedPorts has those of the image and those of docker's --expose and
+		// --publish, as "80/tcp".
+		ExposedPorts map[string]struct{}
 	}
 
 	file string // that it was read from

@@ -21,9 +21,9 @@ import (
 
 // neededDevices are those without which no VM of ours starts.
 var neededDevices = []string{
-	"virtio-net-pci", "virtio-serial-pci", "virtserialport", "vhost-user-fs-pci", "vhost-vsock-pci", "virtio-blk-pci", "virtio-rng-pci",
+	"virtio-net-pci", "vmxnet3", "e1000e", "e1000", "rtl8139",
+	"virtio-serial-pci", "virtserialport", "vhost-user-fs-pci", "vhost-vsock-pci", "virtio-blk-pci", "virtio-rng-pci", "virtio-vga", "virtio-gpu-pci",
 	"virtio-net-device", "virtio-serial-device", "vhost-user-fs-device", "vhost-vsock-device", "virtio-blk-device", "isa-debugcon", "isa-serial",
-	"virtio-vga", "virtio-gpu-pci",
 }
 
 // checkTools runs the programs of a tool root within it and returns what they

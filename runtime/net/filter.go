@@ -6,6 +6,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/engine/plan"
 )
 
 // Priorities of the filters on the container's interface; the first that
@@ -118,7 +120,7 @@ func everything() []netlink.TcU32Key { return []netlink.TcU32Key{{}} }
 // The reserved ports are matched in packets without IPv4 options or IPv6
 // extension headers, and in unfragmented ones: a later fragment has no ports,
 // so a datagram would be torn apart.
-func containerFilters(reserved []portMask) []filter {
+func containerFilters(kept []plan.PortRange) ([]filter, error) {
 	filters := []filter{{prio: prioARP, protocol: unix.ETH_P_ARP, keys: everything(), verdict: copyTo}}
 	// Neighbour discovery (RFC 4861): ICMPv6 types 133 to 137, hop limit 255.
 	for _, t := range []portMask{{133, 0xff}, {134, 0xfe}, {136, 0xfe}} {
@@ -127,42 +129,53 @@ func containerFilters(reserved []portMask) []filter {
 			word(40, uint32(t.value)<<24, uint32(t.mask)<<24),
 		}})
 	}
-	for _, p := range reserved {
-		port, mask := uint32(p.value), uint32(p.mask)
-		for _, protocol := range []uint32{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
-			filters = append(
-				filters,
-				filter{prio: prioReserved4, protocol: unix.ETH_P_IP, keys: []netlink.TcU32Key{
-					word(0, 0x45000000, 0xff000000), // version 4, no options
-					word(4, 0, 0x00003fff),          // no fragment: neither offset nor MF
-					word(8, protocol<<16, 0x00ff0000),
-					word(20, port, mask),
-				}},
-				filter{prio: prioReserved6, protocol: unix.ETH_P_IPV6, keys: []netlink.TcU32Key{
-					word(4, protocol<<8, 0x0000ff00),
-					word(40, port, mask),
-				}},
-			)
+	for _, k := range kept {
+		protocol, err := protocolNumber(k.Protocol)
+		if err != nil {
+			return nil, err
 		}
-		// ICMP errors about packets that the container's stack sent: path MTU,
-		// unreachable ports. The embedded packet has the port as its source.
-		filters = append(
-			filters,
-			filter{prio: prioReserved4, protocol: unix.ETH_P_IP, keys: []netlink.TcU32Key{
-				word(0, 0x45000000, 0xff000000),
-				word(8, unix.IPPROTO_ICMP<<16, 0x00ff0000),
-				word(20, 3<<24, 0xff000000), // destination unreachable
-				word(28, 0x45000000, 0xff000000),
-				word(48, port<<16, mask<<16),
-			}},
-			filter{prio: prioReserved6, protocol: unix.ETH_P_IPV6, keys: []netlink.TcU32Key{
-				word(4, unix.IPPROTO_ICMPV6<<8, 0x0000ff00),
-				word(40, 0, 0xfc000000), // types 1 to 3: unreachable, too big, time exceeded
-				word(88, port<<16, mask<<16),
-			}},
-		)
+		masks, err := portMasks(k.First, k.Last)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range masks {
+			filters = append(filters, portFilters(protocol, uint32(p.value), uint32(p.mask))...)
+		}
 	}
-	return append(filters, filter{prio: prioRest, protocol: unix.ETH_P_ALL, keys: everything(), verdict: redirect})
+	return append(filters, filter{prio: prioRest, protocol: unix.ETH_P_ALL, keys: everything(), verdict: redirect}), nil
+}
+
+// portFilters leave the packets of a protocol to the ports p with
+// p&mask == port to the container's stack, and the ICMP errors about packets
+// that it sent: path MTU, unreachable ports. The packet in such an error has the
+// port as its source.
+func portFilters(protocol, port, mask uint32) []filter {
+	return []filter{
+		{prio: prioReserved4, protocol: unix.ETH_P_IP, keys: []netlink.TcU32Key{
+			word(0, 0x45000000, 0xff000000), // version 4, no options
+			word(4, 0, 0x00003fff),          // no fragment: neither offset nor MF
+			word(8, protocol<<16, 0x00ff0000),
+			word(20, port, mask),
+		}},
+		{prio: prioReserved6, protocol: unix.ETH_P_IPV6, keys: []netlink.TcU32Key{
+			word(4, protocol<<8, 0x0000ff00),
+			word(40, port, mask),
+		}},
+		{prio: prioReserved4, protocol: unix.ETH_P_IP, keys: []netlink.TcU32Key{
+			word(0, 0x45000000, 0xff000000),
+			word(8, unix.IPPROTO_ICMP<<16, 0x00ff0000),
+			word(20, 3<<24, 0xff000000), // destination unreachable
+			word(28, 0x45000000, 0xff000000),
+			word(36, protocol<<16, 0x00ff0000),
+			word(48, port<<16, mask<<16),
+		}},
+		{prio: prioReserved6, protocol: unix.ETH_P_IPV6, keys: []netlink.TcU32Key{
+			word(4, unix.IPPROTO_ICMPV6<<8, 0x0000ff00),
+			word(40, 0, 0xfc000000), // types 1 to 3: unreachable, too big, time exceeded
+			word(52, protocol<<8, 0x0000ff00),
+			word(88, port<<16, mask<<16),
+		}},
+	}
 }
 
 // word is a u32 key: the four bytes at offset off of the network header,

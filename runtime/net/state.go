@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"sort"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -42,8 +43,9 @@ func Read() (State, error) {
 	for _, link := range links {
 		a := link.Attrs()
 		// Kernels with tunnel modules put sit0, erspan0 and others into every
-		// new namespace; those are down. A tun device is one of our own taps.
-		if a.Flags&net.FlagLoopback != 0 || a.Flags&net.FlagUp == 0 || link.Type() == "tuntap" || link.Type() == "tun" {
+		// new namespace; those are down. A tun device is one of our own taps, and
+		// a bridge one of our own bridges.
+		if a.Flags&net.FlagLoopback != 0 || a.Flags&net.FlagUp == 0 || link.Type() == "tuntap" || link.Type() == "tun" || isOwnBridge(link) {
 			continue
 		}
 		if a.EncapType != "ether" || len(a.HardwareAddr) != 6 {
@@ -61,6 +63,10 @@ func Read() (State, error) {
 		return State{}, err
 	}
 	return st, nil
+}
+
+func isOwnBridge(link netlink.Link) bool {
+	return link.Type() == "bridge" && strings.HasPrefix(link.Attrs().Name, bridgePrefix)
 }
 
 // connected is an interface with the networks that its addresses imply.

@@ -6,8 +6,9 @@ import (
 	"os"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/engine/plan"
 )
 
 const tunDevice = "/dev/net/tun"
@@ -25,36 +26,46 @@ type Tap struct {
 	MTU       int        // bytes
 	Queues    []*os.File // one for each pair of queues, in blocking mode
 
-	peer netlink.Link
+	// Lacks holds a sentence for each thing that the container's own stack has lost.
+	Lacks []string
+
+	peer    netlink.Link
+	index   int
+	bridged *bridged // nil for a tap that is joined by tc
+}
+
+// Join says how a tap is made and joined with an interface.
+type Join struct {
+	Index  int    // of the tap, from 0
+	Queues int    // pairs of queues, at least one
+	Mode   string // plan.ModeTC or plan.ModeBridge
+	// Kept are the ports that stay with the container's own stack. Its
+	// net.ipv4.ip_local_port_range has to lie in them.
+	Kept []plan.PortRange
 }
 
 // Attach creates the tap "runcvm<index>" and joins it with the container's
 // interface iface, so that a VM with the interface's hardware address and
-// addresses takes its place on the network. TCP and UDP packets to the ports
-// from reserved[0] to reserved[1] stay with the container's own stack, which
-// needs them as its net.ipv4.ip_local_port_range. There are queues (at least
-// one) pairs of queues.
+// addresses takes its place on the network. TCP and UDP packets to the kept
+// ports stay with the container's own stack.
 //
 // The tap has virtio-net headers. Hand Queues to QEMU, then close them with
 // Release.
-func Attach(iface string, index, queues int, reserved [2]uint16) (_ *Tap, err error) {
-	masks, err := portMasks(reserved[0], reserved[1])
-	if err != nil {
-		return nil, err
-	}
+func Attach(iface string, j Join) (_ *Tap, err error) {
 	peer, err := netlink.LinkByName(iface)
 	if err != nil {
 		return nil, fmt.Errorf("find the container's interface %s: %w", iface, err)
 	}
 	a := peer.Attrs()
 	t := &Tap{
-		Name:      fmt.Sprintf("runcvm%d", index),
+		Name:      fmt.Sprintf("runcvm%d", j.Index),
 		Interface: iface,
 		MAC:       a.HardwareAddr.String(),
 		MTU:       a.MTU,
 		peer:      peer,
+		index:     j.Index,
 	}
-	if t.Queues, err = openTap(t.Name, queues); err != nil {
+	if t.Queues, err = openTap(t.Name, j.Queues); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -66,7 +77,12 @@ func Attach(iface string, index, queues int, reserved [2]uint16) (_ *Tap, err er
 	if err != nil {
 		return nil, err
 	}
-	if err := t.join(link, masks); err != nil {
+	if j.Mode == plan.ModeBridge {
+		err = t.joinByBridge(link, j.Kept)
+	} else {
+		err = t.joinByTC(link, j.Kept)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -133,17 +149,15 @@ func (t *Tap) configure() (netlink.Link, error) {
 	if err := netlink.LinkSetARPOff(link); err != nil {
 		return nil, fmt.Errorf("turn ARP off on the tap: %w", err)
 	}
-	// By netlink, since /proc/sys is read-only in a container. A kernel without
-	// IPv6 has nothing to turn off.
-	err = netlink.LinkSetIP6AddrGenMode(link, nl.IN6_ADDR_GEN_MODE_NONE)
-	if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) {
-		return nil, fmt.Errorf("turn IPv6 addresses off on the tap: %w", err)
-	}
-	return link, nil
+	return link, silence(link)
 }
 
-// join moves frames between the tap and the container's interface.
-func (t *Tap) join(link netlink.Link, reserved []portMask) (err error) {
+// joinByTC moves frames between the tap and the container's interface.
+func (t *Tap) joinByTC(link netlink.Link, kept []plan.PortRange) (err error) {
+	filters, err := containerFilters(kept)
+	if err != nil {
+		return err
+	}
 	if err := addIngress(link); err != nil {
 		return err
 	}
@@ -167,7 +181,7 @@ func (t *Tap) join(link netlink.Link, reserved []portMask) (err error) {
 			err = errors.Join(err, removeIngress(t.peer))
 		}
 	}()
-	for _, f := range containerFilters(reserved) {
+	for _, f := range filters {
 		if err := f.add(t.peer, link); err != nil {
 			return err
 		}
@@ -181,11 +195,14 @@ func (t *Tap) Release() {
 	t.Queues = nil
 }
 
-// Close takes the filters off the container's interface, whose own stack is
-// whole again, and releases the tap. When the container ends that is not
-// needed: its network namespace goes with it.
+// Close takes the filters, or the bridge, off the container's interface, whose
+// own stack is whole again, and releases the tap. When the container ends that
+// is not needed: its network namespace goes with it.
 func (t *Tap) Close() error {
 	t.Release()
+	if t.bridged != nil {
+		return t.bridged.undo(t.peer)
+	}
 	err := removeIngress(t.peer)
 	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
 		return nil // the interface or its hook is gone already

@@ -7,13 +7,17 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/internal/testkit"
 )
 
@@ -80,6 +84,10 @@ func TestSharedAddress(t *testing.T) {
 		{"veth with MTU 1400", wireOptions{mtu: 1400}},
 		{"macvlan", wireOptions{macvlan: true}},
 		{"four pairs of queues", wireOptions{queues: 4}},
+		{"bridge", wireOptions{mode: plan.ModeBridge}},
+		{"bridge with MTU 9000", wireOptions{mode: plan.ModeBridge, mtu: 9000}},
+		{"bridge of a macvlan", wireOptions{mode: plan.ModeBridge, macvlan: true}},
+		{"bridge with four pairs of queues", wireOptions{mode: plan.ModeBridge, queues: 4}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWire(t, tc.options)
@@ -91,6 +99,91 @@ func TestSharedAddress(t *testing.T) {
 			}
 		})
 	}
+}
+
+// testKept are the reserved ports alone.
+func testKept() []plan.PortRange { return Kept(&plan.Network{ReservedPorts: testReserved}) }
+
+// TestKeptPorts has servers of both on ports that stay with the container.
+func TestKeptPorts(t *testing.T) {
+	for _, mode := range []string{plan.ModeTC, plan.ModeBridge} {
+		t.Run(mode, func(t *testing.T) {
+			w := newWire(t, wireOptions{mode: mode, kept: []plan.PortRange{
+				{Protocol: plan.ProtocolTCP, First: 5900, Last: 5903}, {Protocol: plan.ProtocolUDP, First: 7000, Last: 7000},
+			}})
+			for _, family := range []struct{ outside, vm string }{{outside4, vm4}, {outside6, vm6}} {
+				at := func(port string) string { return net.JoinHostPort(family.vm, port) }
+				for port, who := range map[string]string{
+					"5899": "guest", "5900": "container", "5903": "container", "5904": "guest", "7000": "guest",
+				} {
+					listen(t, w.guest, at(port), "guest")
+					listen(t, w.container, at(port), "container")
+					expectAnswer(t, w.outside, at(port), who)
+				}
+				udpEcho(t, w.container, at("7000"))
+				expectEcho(t, w.outside, at("7000"))
+				udpEcho(t, w.guest, at("7001"))
+				expectEcho(t, w.outside, at("7001"))
+				transfer(t, w.outside, w.container, at("5901"), 4<<20)
+				transfer(t, w.container, w.outside, net.JoinHostPort(family.outside, "90"), 4<<20)
+			}
+		})
+	}
+}
+
+// TestBridgeWithoutIPv6 has a namespace as Docker makes it: new interfaces have no
+// IPv6.
+func TestBridgeWithoutIPv6(t *testing.T) {
+	w := newWire(t, wireOptions{mode: plan.ModeBridge, before: func() error {
+		return os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0)
+	}})
+	if len(w.tap.Lacks) != 1 || !strings.Contains(w.tap.Lacks[0], "eth0") {
+		t.Errorf("lacks %q", w.tap.Lacks)
+	}
+	listen(t, w.guest, net.JoinHostPort(vm6, "80"), "guest")
+	expectAnswer(t, w.outside, net.JoinHostPort(vm6, "80"), "guest")
+	listen(t, w.container, net.JoinHostPort(vm4, "61200"), "container")
+	expectAnswer(t, w.outside, net.JoinHostPort(vm4, "61200"), "container")
+}
+
+// udpEcho answers datagrams in the namespace.
+func udpEcho(t *testing.T, n *testkit.Namespace, address string) {
+	t.Helper()
+	var conn net.PacketConn
+	n.Run(func() (err error) {
+		conn, err = net.ListenPacket("udp", address)
+		return err
+	})
+	t.Cleanup(func() { _ = conn.Close() })
+	go func() {
+		buf := make([]byte, 2048)
+		for {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			_, _ = conn.WriteTo(buf[:n], from)
+		}
+	}()
+}
+
+func expectEcho(t *testing.T, n *testkit.Namespace, address string) {
+	t.Helper()
+	testkit.Eventually(t, within, func() error {
+		return n.Try(func() error {
+			c, err := net.Dial("udp", address)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+			if _, err := c.Write([]byte("echo")); err != nil {
+				return err
+			}
+			_, err = c.Read(make([]byte, 4))
+			return err
+		})
+	})
 }
 
 // sharedAddress checks who answers whom on one address.
@@ -144,8 +237,13 @@ func udpRefused(t *testing.T, n *testkit.Namespace, address string) {
 }
 
 func TestBulkTransfer(t *testing.T) {
+	for _, mode := range []string{plan.ModeTC, plan.ModeBridge} {
+		t.Run(mode, func(t *testing.T) { bulkTransfer(t, newWire(t, wireOptions{mode: mode})) })
+	}
+}
+
+func bulkTransfer(t *testing.T, w *wire) {
 	const size = 64 << 20
-	w := newWire(t, wireOptions{})
 	for _, tc := range []struct {
 		name     string
 		from, to *testkit.Namespace
@@ -241,20 +339,36 @@ func TestAttachMakesASilentTap(t *testing.T) {
 func TestAttachSeveralQueuesAndClose(t *testing.T) {
 	testkit.Require(t, testkit.Root, testkit.NetNS, testkit.Tun, testkit.TC)
 	testkit.NoLeaks(t)
+	for _, mode := range []string{plan.ModeTC, plan.ModeBridge} {
+		t.Run(mode, func(t *testing.T) { attachAndClose(t, mode) })
+	}
+}
+
+func attachAndClose(t *testing.T, mode string) {
+	join := func(index, queues int) Join {
+		return Join{Index: index, Queues: queues, Mode: mode, Kept: testKept()}
+	}
 	n := testkit.NewNamespace(t)
 	n.Run(func() error {
-		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: "x"}); err != nil {
+		var r iproute
+		r.pair("eth0", "02:42:ac:12:00:05", 1400, "172.18.0.5/16")
+		r.route(netlink.Route{Gw: []byte{172, 18, 0, 1}}, "eth0", "")
+		if r.err != nil {
+			return r.err
+		}
+		before, err := Read()
+		if err != nil {
 			return err
 		}
 		for range 3 { // what Close leaves lets Attach in again
-			tap, err := Attach("eth0", 3, 4, testReserved)
+			tap, err := Attach("eth0", join(3, 4))
 			if err != nil {
 				return err
 			}
 			if len(tap.Queues) != 4 || tap.Name != "runcvm3" {
 				return fmt.Errorf("got %d queues of %s", len(tap.Queues), tap.Name)
 			}
-			if _, err := Attach("eth0", 4, 1, testReserved); err == nil {
+			if _, err := Attach("eth0", join(4, 1)); err == nil {
 				return errors.New("a second tap on the same interface was not refused")
 			}
 			if err := tap.Close(); err != nil {
@@ -262,6 +376,13 @@ func TestAttachSeveralQueuesAndClose(t *testing.T) {
 			}
 			if _, err := netlink.LinkByName("runcvm3"); err == nil {
 				return errors.New("the tap outlived its descriptors")
+			}
+			after, err := Read()
+			if err != nil {
+				return err
+			}
+			if diff := cmp.Diff(before, after); diff != "" {
+				return fmt.Errorf("the interface is not what it was: %s", diff)
 			}
 		}
 		return nil
@@ -272,11 +393,15 @@ func TestAttachErrors(t *testing.T) {
 	testkit.Require(t, testkit.Root, testkit.NetNS)
 	n := testkit.NewNamespace(t)
 	n.Run(func() error {
-		if _, err := Attach("nosuch", 0, 1, testReserved); err == nil {
+		if _, err := Attach("nosuch", Join{Queues: 1, Kept: testKept()}); err == nil {
 			return errors.New("an interface that does not exist was attached")
 		}
-		if _, err := Attach("lo", 0, 1, [2]uint16{9, 3}); err == nil {
-			return errors.New("an empty reserved range was taken")
+		for _, mode := range []string{plan.ModeTC, plan.ModeBridge} {
+			for _, kept := range []plan.PortRange{{Protocol: plan.ProtocolTCP, First: 9, Last: 3}, {Protocol: "sctp", First: 3, Last: 9}} {
+				if _, err := Attach("lo", Join{Queues: 1, Mode: mode, Kept: []plan.PortRange{kept}}); err == nil {
+					return fmt.Errorf("the ports %v were taken", kept)
+				}
+			}
 		}
 		return nil
 	})
@@ -284,8 +409,8 @@ func TestAttachErrors(t *testing.T) {
 
 // The guest's duplicate address detection must not find the container's stack.
 func TestDuplicateAddressDetection(t *testing.T) {
-	for _, macvlan := range []bool{false, true} {
-		w := newWire(t, wireOptions{macvlan: macvlan})
+	for _, options := range []wireOptions{{}, {macvlan: true}, {mode: plan.ModeBridge}, {mode: plan.ModeBridge, macvlan: true}} {
+		w := newWire(t, options)
 		address, err := netlink.ParseAddr(vm6 + "/64")
 		if err != nil {
 			t.Fatal(err)

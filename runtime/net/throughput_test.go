@@ -6,25 +6,29 @@ import (
 	"testing"
 	"time"
 
+	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/internal/testkit"
 )
 
 // BenchmarkThroughput compares TCP through the filters and two taps (the
 // product's and the one that stands in for the VM, with a user-space copy
 // between them) with TCP over the same plain veth, which the container's own
-// stack uses.
+// stack uses; in the bridge mode, that stack is behind a copy as well.
 func BenchmarkThroughput(b *testing.B) {
 	for _, bc := range []struct {
-		name     string
-		from, to func(*wire) *testkit.Namespace
-		address  string
+		name, mode string
+		from, to   func(*wire) *testkit.Namespace
+		address    string
 	}{
-		{"plain veth", (*wire).containerSide, (*wire).outsideSide, outside4},
-		{"VM to outside", (*wire).guestSide, (*wire).outsideSide, outside4},
-		{"outside to VM", (*wire).outsideSide, (*wire).guestSide, vm4},
+		{"plain veth", plan.ModeTC, (*wire).containerSide, (*wire).outsideSide, outside4},
+		{"VM to outside", plan.ModeTC, (*wire).guestSide, (*wire).outsideSide, outside4},
+		{"outside to VM", plan.ModeTC, (*wire).outsideSide, (*wire).guestSide, vm4},
+		{"bridge, container's stack", plan.ModeBridge, (*wire).containerSide, (*wire).outsideSide, outside4},
+		{"bridge, VM to outside", plan.ModeBridge, (*wire).guestSide, (*wire).outsideSide, outside4},
+		{"bridge, outside to VM", plan.ModeBridge, (*wire).outsideSide, (*wire).guestSide, vm4},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
-			w := newWire(b, wireOptions{})
+			w := newWire(b, wireOptions{mode: bc.mode})
 			stream(b, bc.from(w), bc.to(w), net.JoinHostPort(bc.address, "92"))
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/internal/testkit"
 )
 
@@ -30,6 +31,9 @@ type wireOptions struct {
 	mtu     int
 	macvlan bool
 	queues  int // pairs of queues of the tap; 0 is 1
+	mode    string
+	kept    []plan.PortRange // beside the reserved ports
+	before  func() error     // in the container's namespace, before the tap is attached
 }
 
 // The addresses of every wire.
@@ -41,6 +45,9 @@ const (
 func newWire(t testing.TB, o wireOptions) *wire {
 	t.Helper()
 	testkit.Require(t, testkit.Root, testkit.NetNS, testkit.Tun, testkit.TC)
+	if o.mode == "" {
+		o.mode = plan.ModeTC
+	}
 	testkit.NoLeaks(t)
 	if o.mtu == 0 {
 		o.mtu = 1500
@@ -55,7 +62,13 @@ func newWire(t testing.TB, o wireOptions) *wire {
 		return os.WriteFile(localPorts, fmt.Appendf(nil, "%d %d", testReserved[0], testReserved[1]), 0o644)
 	})
 	w.container.Run(func() (err error) {
-		w.tap, err = Attach("eth0", 0, max(o.queues, 1), testReserved)
+		if o.before != nil {
+			if err := o.before(); err != nil {
+				return err
+			}
+		}
+		kept := Kept(&plan.Network{ReservedPorts: testReserved, Ports: o.kept})
+		w.tap, err = Attach("eth0", Join{Queues: max(o.queues, 1), Mode: o.mode, Kept: kept})
 		return err
 	})
 	t.Cleanup(func() { w.container.Run(w.tap.Close) })

@@ -17,6 +17,7 @@ import (
 	"github.com/runcvm/runcvm/runtime/facts"
 	"github.com/runcvm/runcvm/runtime/image"
 	"github.com/runcvm/runcvm/runtime/install"
+	vmnet "github.com/runcvm/runcvm/runtime/net"
 	"github.com/runcvm/runcvm/runtime/vsock"
 )
 
@@ -84,6 +85,8 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 		CacheDir: r.RunDir,
 		Tools:    tools,
 		Kernels:  installed,
+
+		ProbeNetwork: vmnet.Probe,
 
 		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
 		Image:      metadata,

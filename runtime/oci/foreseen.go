@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/runcvm/runcvm/engine/plan"
@@ -81,6 +82,7 @@ func (r *Runtime) foresee(s *Source, config *image.Config, where dockerrun.Where
 		sub.facts.Image = plan.Image{}
 	}
 	sub.facts.Image.Labels = all
+	sub.facts.Image.Ports = slices.Sorted(maps.Keys(config.ExposedPorts))
 	sub.facts.Image.Env, sub.facts.Image.EnvKnown = image.Asking(config.Env), true
 	sub.facts.Bundle.RootPath = where.Rootfs
 	sub.facts.Bundle.StateDir = r.StateDir(where.ID)

@@ -93,32 +93,46 @@ func (s *Supervisor) epitaph(child *vmm.Child) error {
 	return errors.New(child.Epitaph())
 }
 
-// startVirtiofsd starts virtiofsd on a socket that listens already, so that
-// nobody waits for it.
-func (s *Supervisor) startVirtiofsd(context.Context) error {
+// startVirtiofsd starts the virtiofsd of each share.
+func (s *Supervisor) startVirtiofsd(context.Context) (err error) {
+	if s.shares[0], err = s.startShare(plan.ProcessVirtiofsd); err != nil {
+		return err
+	}
+	if s.plan.Rootfs.VolumesCache != "" {
+		if s.shares[1], err = s.startShare(plan.ProcessVolumes); err != nil {
+			return err
+		}
+	}
+	s.timeline.mark(milestoneVirtiofsd)
+	return nil
+}
+
+// startShare starts a virtiofsd on a socket that listens already, so that nobody
+// waits for it, and returns the connection to it.
+func (s *Supervisor) startShare(process string) (*os.File, error) {
 	path := filepath.Join(s.dir, shareSocket)
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
 	if err != nil {
-		return fmt.Errorf("listen for QEMU on behalf of virtiofsd: %w", err)
+		return nil, fmt.Errorf("listen for QEMU on behalf of virtiofsd: %w", err)
 	}
 	defer listener.Close() // and remove the path: both ends are open by then
 	file, err := listener.File()
 	if err != nil {
-		return fmt.Errorf("hand virtiofsd its socket: %w", err)
+		return nil, fmt.Errorf("hand virtiofsd its socket: %w", err)
 	}
-	if _, err = s.startChild(nameVirtiofsd, s.plan.Processes["virtiofsd"].Argv, []*os.File{file}); err != nil {
-		return err
+	if _, err = s.startChild(nameVirtiofsd, s.plan.Processes[process].Argv, []*os.File{file}); err != nil {
+		return nil, err
 	}
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Net: "unix", Name: path})
 	if err != nil {
-		return fmt.Errorf("connect QEMU to virtiofsd: %w", err)
+		return nil, fmt.Errorf("connect QEMU to virtiofsd: %w", err)
 	}
 	defer conn.Close() // File duplicates it
-	if s.share, err = conn.File(); err != nil {
-		return fmt.Errorf("hand QEMU its connection to virtiofsd: %w", err)
+	share, err := conn.File()
+	if err != nil {
+		return nil, fmt.Errorf("hand QEMU its connection to virtiofsd: %w", err)
 	}
-	s.timeline.mark(milestoneVirtiofsd)
-	return nil
+	return share, nil
 }
 
 // startQEMU starts QEMU with its monitor, console, agent's device, share and
@@ -135,20 +149,21 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 		conns[i], files = conn, append(files, file)
 	}
 	files = append(files, s.agent.file) // plan.FDAgent
-	files = append(files, s.share)      // plan.FDShare
+	files = append(files, s.shares[0])  // plan.FDShare
 	kvm, err := s.openKVM()
 	if err != nil {
 		return err
 	}
-	files = append(files, kvm) // plan.FDKVM
 	firmware, err := s.openFirmware()
 	if err != nil {
 		return err
 	}
-	files = append(files, firmware)   // plan.FDFirmware
-	files = append(files, s.disks...) // plan.FDFirstDisk
+	files = append(files, kvm)         // plan.FDKVM
+	files = append(files, s.shares[1]) // plan.FDVolumes
+	files = append(files, firmware)    // plan.FDFirmware
+	files = append(files, s.disks...)  // plan.FDFirstDisk
 	files = append(files, s.network.files...)
-	argv := slices.Concat(s.plan.Processes["qemu"].Argv, s.agent.qemuArgs, s.network.qemuArgs)
+	argv := slices.Concat(s.plan.Processes[plan.ProcessQEMU].Argv, s.agent.qemuArgs, s.network.qemuArgs)
 	if s.qemu, err = s.startChild(nameQEMU, argv, files); err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
+	"strings"
 
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/engine/qemu"
@@ -25,11 +27,14 @@ type network struct {
 // attachNetwork joins each of the container's interfaces with a tap. The
 // supervisor is the first to see them: engines add them after `create`.
 func (s *Supervisor) attachNetwork(context.Context) error {
-	if s.plan.Network.Mode == "none" {
+	if s.plan.Network.Mode == plan.ModeNone {
 		return nil
 	}
 	state, err := vmnet.Read()
 	if err != nil {
+		return err
+	}
+	if err := checkNames(s.plan.Network.NICs, state.Interfaces); err != nil {
 		return err
 	}
 	for _, sentence := range state.Unsupported {
@@ -37,7 +42,8 @@ func (s *Supervisor) attachNetwork(context.Context) error {
 	}
 	n := &s.network
 	n.interfaces, n.routes = state.Interfaces, state.Routes
-	for i, iface := range state.Interfaces {
+	for i := range n.interfaces {
+		iface := &n.interfaces[i]
 		if err := s.attach(i, iface); err != nil {
 			return fmt.Errorf("give the VM interface %s: %w", iface.Name, err)
 		}
@@ -46,16 +52,67 @@ func (s *Supervisor) attachNetwork(context.Context) error {
 	return nil
 }
 
+// checkNames wants an interface for each name in the profile: which there are,
+// nobody knows before.
+func checkNames(nics []plan.NamedNIC, interfaces []api.Interface) error {
+	var names []string
+	for _, i := range interfaces {
+		names = append(names, i.Name)
+	}
+	for _, nic := range nics {
+		if !slices.Contains(names, nic.Name) {
+			has := "none"
+			if len(names) > 0 {
+				has = strings.Join(names, ", ")
+			}
+			return fmt.Errorf("the profile has the block nic %q, and the container has no interface of that name (it has %s); change its label, or connect the network before the start", nic.Name, has)
+		}
+	}
+	return nil
+}
+
+// setMTU gives the interface, as the guest gets it, the MTU of the plan.
+func setMTU(iface *api.Interface, nic plan.NIC) error {
+	const attribute = "network.mtu or nic.mtu in the profile"
+	most := qemu.MaxMTU(nic.Model)
+	switch {
+	case nic.MTU > iface.MTU:
+		return fmt.Errorf("the MTU %d of the profile (%s) is more than the %d of the container's interface; make the network with a larger one, as by docker network create --opt com.docker.network.driver.mtu=%d", nic.MTU, attribute, iface.MTU, nic.MTU)
+	case nic.MTU != 0:
+		iface.MTU = nic.MTU
+	case iface.MTU > most:
+		return fmt.Errorf("the container's interface has the MTU %d, and the network device %q at most %d; set %s to that, or choose another model", iface.MTU, nic.Model, most, attribute)
+	}
+	if iface.MTU < minMTU6 && slices.ContainsFunc(iface.Addresses, func(a string) bool { return strings.Contains(a, ":") }) {
+		return fmt.Errorf("the MTU %d is too small for an interface with an IPv6 address, which needs %d; set %s to that or more", iface.MTU, minMTU6, attribute)
+	}
+	return nil
+}
+
+// minMTU6 is the least MTU of IPv6 in bytes (RFC 8200).
+const minMTU6 = 1280
+
 // attach joins interface number i with a tap, and has the host's kernel move its
 // frames where the plan says so.
-func (s *Supervisor) attach(i int, iface api.Interface) error {
-	n, p := &s.network, &s.plan.Network
-	tap, err := vmnet.Attach(iface.Name, i, p.Queues, p.ReservedPorts)
+func (s *Supervisor) attach(i int, iface *api.Interface) error {
+	n, p := &s.network, s.plan.Network.For(iface.Name)
+	if err := setMTU(iface, p); err != nil {
+		return err
+	}
+	tap, err := vmnet.Attach(iface.Name, vmnet.Join{
+		Index: i, Queues: p.Queues, Mode: s.plan.Network.Mode, Kept: vmnet.Kept(&s.plan.Network),
+	})
 	if err != nil {
 		return err
 	}
+	for _, sentence := range tap.Lacks {
+		s.log.Warn("network", "lacks", sentence)
+	}
+	if p.Model != guestDefaultModel {
+		iface.Driver = p.Model
+	}
 	nic := qemu.NIC{
-		Bus: qemu.Bus(s.plan.Machine.Bus), Index: i, MAC: iface.MAC, MTU: iface.MTU,
+		Bus: qemu.Bus(s.plan.Machine.Bus), Index: i, Model: p.Model, MAC: iface.MAC, MTU: iface.MTU,
 		Queues: p.Queues, VHost: p.VHost, FirstFD: plan.FDFirstDisk + len(s.plan.Disks) + len(n.files),
 	}
 	n.files = append(n.files, tap.Queues...)
@@ -69,6 +126,9 @@ func (s *Supervisor) attach(i int, iface api.Interface) error {
 	n.qemuArgs = append(n.qemuArgs, nic.Args()...)
 	return nil
 }
+
+// guestDefaultModel is the model that the guest always drives.
+const guestDefaultModel = "virtio"
 
 // resolvConf is the resolver's configuration, in the image.
 const resolvConf = "/etc/resolv.conf"

@@ -49,9 +49,9 @@ type Supervisor struct {
 	consoleDone chan struct{}
 
 	agent   agentLink
-	guest   *guest     // valid once the agent is connected
-	share   *os.File   // QEMU's connection to virtiofsd, until QEMU has it
-	disks   []*os.File // until QEMU has them
+	guest   *guest      // valid once the agent is connected
+	shares  [2]*os.File // QEMU's connections to virtiofsd, until QEMU has them: plan.FDShare, plan.FDVolumes
+	disks   []*os.File  // until QEMU has them
 	network network
 	dns     vmnet.DNSRelay
 
@@ -183,6 +183,8 @@ func (s *Supervisor) bootConfig() api.Boot {
 		Interfaces: s.network.interfaces,
 		Routes:     s.network.routes,
 		DNSRelay:   s.network.dnsRelay,
+
+		VolumesShare: s.plan.Rootfs.VolumesCache != "",
 	}
 	if boot.Hostname == "" {
 		// The container's own name is that of the UTS namespace that it joined.

@@ -129,7 +129,7 @@ profile "words" {
     memory = "container.memory" # ERROR: Invalid size | In text, an expression stands in ${ }: "${container.memory}".
   }
   network {
-    mode = { auto = true } # ERROR: Wrong type of value | Write "auto" or "none".
+    mode = { auto = true } # ERROR: Wrong type of value | Write "auto", "tc", "bridge" or "none".
   }
 }
 

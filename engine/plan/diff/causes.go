@@ -31,7 +31,7 @@ var rules = []rule{
 	{"machine.cpus", []string{"machine.cpus"}, Host, Restart, ofProgram},
 	{"machine.type", []string{"machine.type"}, Host, Restart, ofProgram},
 	{"machine.bus", []string{"machine.type"}, Host, Restart, ofProgram},
-	{"machine.cpu", []string{"machine.cpu", "machine.cpu_features", "machine.accel"}, Host, Restart, ofProgram},
+	{"machine.cpu", []string{"machine.cpu_model", "machine.cpu_features", "machine.accel"}, Host, Restart, ofProgram},
 	{"machine.memory_mib", []string{"machine.memory", "machine.memory_backend"}, Host, Restart, "the host's huge pages"},
 	{"machine.max_memory_mib", []string{"machine.max_memory", "machine.memory"}, Host, Restart, ofProgram},
 	{"machine.memory", []string{"machine.memory_backend", "machine.prealloc"}, Host, Restart, "the host's huge pages"},
@@ -44,7 +44,13 @@ var rules = []rule{
 
 	// Where the container's files are is another place for each container.
 	{"rootfs.host_path", nil, Container, None, "where the container's root is on the host"},
-	{"rootfs.read_only", nil, Container, Recreate, "--read-only"},
+	{"rootfs.read_only", []string{"rootfs.read_only"}, Container, Recreate, "--read-only"},
+
+	{"rootfs.volumes_cache", []string{"rootfs.cache", "volumes.cache"}, Host, Restart, ofProgram},
+
+	{"network.mode_reason", nil, Host, None, kernelParts},
+	{"network.mode", []string{"network.mode"}, Host, Restart, kernelParts},
+	{"network.nics", []string{"nic", "network", "machine.cpus"}, Host, Restart, ofProgram},
 
 	{"guest.hostname", nil, Container, Recreate, "--hostname"},
 	{"guest.domainname", nil, Container, Recreate, "--domainname"},
@@ -61,7 +67,7 @@ var rules = []rule{
 	{"guest.mounts[/lib/modules]", []string{"kernel.modules", "kernel.version"}, Host, Restart, theKernels},
 	{"guest.mounts", nil, Container, Recreate, "--volume, --mount or --tmpfs"},
 	{"guest.devices", nil, Container, Recreate, "--device or --privileged"},
-	{"guest.sysctl", []string{"network.mode"}, Container, Recreate, "--sysctl"},
+	{"guest.sysctl", []string{"network.mode", "network.ports"}, Container, Recreate, "--sysctl"},
 	{"guest", nil, Container, Recreate, ofContainer},
 
 	{"oci.mounts[/vm/rootfs].source", nil, Container, None, "where the container's root is on the host"},
@@ -76,6 +82,7 @@ var rules = []rule{
 	{"oci.devices", []string{"network.mode", "machine.accel"}, Host, Restart, ofProgram},
 	{"oci.device_rules", []string{"network.mode", "machine.accel"}, Host, Restart, ofProgram},
 	{"oci.sysctl", []string{"network.mode"}, Host, Restart, ofProgram},
+	{"oci.capabilities", []string{"security.sys_admin", "network.mode"}, Host, Restart, ofProgram},
 	{"oci.memory_limit", []string{"machine.memory", "machine.accel"}, Container, Recreate, "--memory"},
 	// "docker update" reaches the cgroup of a running machine.
 	{"oci.pids_limit", nil, Container, Hot, "--pids-limit"},
@@ -88,7 +95,7 @@ var rules = []rule{
 	{"processes.qemu.argv[-machine]", []string{"machine.type", "firmware.type"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-smp]", []string{"machine.cpus"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-accel]", []string{"machine.accel"}, Host, Restart, ofProgram},
-	{"processes.qemu.argv[-cpu]", []string{"machine.accel", "machine.cpu", "machine.cpu_features", "machine.nested", "kvm"}, Host, Restart, ofProgram},
+	{"processes.qemu.argv[-cpu]", []string{"machine.accel", "machine.cpu_model", "machine.cpu_features", "machine.nested", "kvm"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-bios]", []string{"firmware"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-blockdev efi-code]", []string{"firmware"}, Host, Restart, ofProgram},
 	{"processes.qemu.argv[-blockdev efi-vars]", []string{"firmware"}, Host, Restart, ofProgram},
@@ -105,6 +112,7 @@ var rules = []rule{
 
 const (
 	ofProgram   = "the installation, or the version of RunCVM"
+	kernelParts = "what the host's kernel has"
 	theKernels  = "the installed kernels"
 	ofContainer = "the container's configuration"
 )
