@@ -74,7 +74,7 @@ bench: setup rootfs install ## run and exec latency, boot timeline and memory, n
 	@go test -run '^$$' -bench . -benchmem ./engine ./profiles | grep '^Benchmark'
 
 bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, boot paths; a table
-	@go run ./conformance/kvmlab -bench -timeout 40m
+	@go run ./conformance/kvmlab -bench -timeout 25m -- -samples 3 -mib 16
 
 soak: setup rootfs install ## a hundred containers in a row and ten at once leave nothing behind
 	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^(TestSoak|TestDiskSurvivesDeaths)$$' ./conformance

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"testing"
 
 	"github.com/runcvm/runcvm/conformance/differential"
@@ -14,13 +15,19 @@ func TestDifferential(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	e := start(t)
+	r := differential.Runner{
+		Engine: "docker", Environ: e.DockerCommand(t.Context()).Env, Prefix: "differential-",
+		Reference: "runc", Tested: underTest(), Base: harness.Image, Limit: commandLimit,
+	}
+	t.Cleanup(func() {
+		if err := r.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
 	for i := range cases {
 		t.Run(cases[i].Name, func(t *testing.T) {
-			e := start(t)
-			r := differential.Runner{
-				Engine: "docker", Environ: e.DockerCommand(t.Context()).Env, Prefix: "differential-",
-				Reference: "runc", Tested: underTest(), Base: harness.Image, Limit: commandLimit,
-			}
+			t.Parallel()
 			o, err := r.Run(t.Context(), &cases[i])
 			if err != nil {
 				t.Fatalf("%v\ndockerd: %s", err, e.Log())

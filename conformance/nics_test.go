@@ -191,3 +191,51 @@ func TestImpossibleInterfaces(t *testing.T) {
 	}
 	nothingLeft(t, before)
 }
+
+// TestNetworkOfARunningContainer connects networks while the container runs, and
+// disconnects them, that of the start included.
+func TestNetworkOfARunningContainer(t *testing.T) {
+	for i, mode := range []string{"tc", "bridge"} {
+		t.Run(mode, func(t *testing.T) {
+			start(t)
+			vmOnly(t)
+			w := newDeviceNetworks(t, 48+2*i, 49+2*i)
+			first, second := w.names[0], w.names[1]
+			peer := backgroundOn(t, "runc", "--network", second, "--network-alias", "peer", probeImage, "probe", "serve", ":7")
+			machine := background(t, "--network", first, "--env", "RUNCVM_NETWORK_MODE="+mode, probeImage, "probe", "serve", ":7")
+			like := backgroundOn(t, "runc", "--network", first, probeImage, "probe", "serve", ":7")
+			// The machine follows a moment later.
+			follows := func(what, script string) {
+				t.Helper()
+				want := must(t, like.exec("sh", "-c", script))
+				var got string
+				within(t, commandLimit, what, func() bool {
+					got = machine.exec("sh", "-c", script).Stdout
+					return got == want
+				})
+			}
+			const interfaces = "probe interfaces | cut -d ' ' -f 1,3"
+			const routes = "cut -f 1-3,8 /proc/net/route | sort"
+			for range 2 {
+				for _, c := range []*container{machine, like} {
+					must(t, docker(t, "network", "connect", "--alias", "alias-of-"+c.name, second, c.name))
+				}
+				follows("the second interface", interfaces)
+				follows("its routes", routes)
+				want(t, machine.exec("probe", "echo", "peer:7", "1000000"), harness.Result{Stdout: "1000000 bytes echoed\n"})
+				want(t, peer.exec("probe", "echo", "alias-of-"+machine.name+":7", "1000000"), harness.Result{Stdout: "1000000 bytes echoed\n"})
+				w.echo(machine)
+				for _, c := range []*container{machine, like} {
+					must(t, docker(t, "network", "disconnect", second, c.name))
+				}
+				follows("one interface", interfaces)
+			}
+			for _, c := range []*container{machine, like} {
+				must(t, docker(t, "network", "connect", second, c.name))
+				must(t, docker(t, "network", "disconnect", first, c.name))
+			}
+			follows("the other interface alone", interfaces)
+			want(t, machine.exec("probe", "echo", "peer:7", "1000"), harness.Result{Stdout: "1000 bytes echoed\n"})
+		})
+	}
+}

@@ -43,6 +43,9 @@ func (c *compiler) compileNetwork() {
 	}
 	n.Mode, n.ModeReason = c.networkMode()
 	n.Ports = c.keptPorts()
+	if c.plan.Machine.Bus == busPCI { // whose ports they are
+		n.Slots = schema.NetworkSlots.Of(c.profile)
+	}
 	n.NIC, n.VHostReason = c.nic(""), ""
 	if schema.NetworkVHost.Of(c.profile) == automatic && n.Model == virtioModel {
 		n.VHostReason = c.facts.VHostNet.Reason
@@ -55,7 +58,7 @@ func (c *compiler) compileNetwork() {
 // networkMode decides who moves the frames between the container's interfaces
 // and the taps, and gives the reason of a choice by "auto".
 func (c *compiler) networkMode() (mode, reason string) {
-	tc, bridge := c.facts.TC, c.facts.Bridge
+	tc, bridge := orUntried(c.facts.TC), orUntried(c.facts.Bridge)
 	asked := schema.NetworkMode.Of(c.profile)
 	switch {
 	case asked == plan.ModeTC && !tc.Usable:
@@ -74,6 +77,12 @@ func (c *compiler) networkMode() (mode, reason string) {
 			"The host's kernel has neither what network.mode = \"tc\" needs, nor what \"bridge\" does. %s %s Load the modules of one of them, or set network.mode = \"none\" in a profile.", tc.Reason, bridge.Reason)
 	}
 	return asked, ""
+}
+
+// orUntried takes what facts say nothing of for usable, as in those of an earlier
+// version.
+func orUntried(u plan.Usable) plan.Usable {
+	return plan.Usable{Usable: u.Usable || u.Reason == "", Reason: u.Reason}
 }
 
 // keptPorts reads the ports that stay with the container, and warns about ports

@@ -107,7 +107,7 @@ func acceptArguments(t *testing.T, tools plan.Tools, p *plan.Plan, asks []questi
 	_, agentPeer := socketPair(t)
 	_, firmwarePeer := socketPair(t)
 	argv := append(withoutKernel(p.Processes["qemu"].Argv), "-S")
-	argv = append(argv, qemu.NIC{Bus: qemu.Bus(p.Machine.Bus), Model: "virtio", MAC: "02:42:ac:11:00:02", MTU: 1500, Queues: 1, FirstFD: plan.FDFirstDisk}.Args()...)
+	argv = append(argv, qemu.NIC{On: qemu.Bus(p.Machine.Bus), Model: "virtio", MAC: "02:42:ac:11:00:02", MTU: 1500, Queues: 1, FirstFD: plan.FDFirstDisk}.Args()...)
 	tap := openTap(t)
 	machine := startProgram(t, "QEMU", inToolRoot(tools.Root, argv), []*os.File{
 		plan.FDQMP - 3: qmpPeer, plan.FDConsole - 3: consolePeer, plan.FDAgent - 3: agentPeer,

@@ -204,6 +204,10 @@ var (
 		Block: "network", Name: "ports", Rules: "max=32,dive,required,printascii,max=32",
 		Doc: `Ports that stay with the container around the machine, for servers that run there, as "5900", "5900-5909/tcp" or "69/udp": packets to them do not reach the guest. The ports 61184 to 61439 always stay.`,
 	})
+	NetworkSlots = attr[int](Attribute{
+		Block: "network", Name: "slots", Rules: "min=0,max=8",
+		Doc: `How many networks can be connected to the running machine ("docker network connect"), each an interface more. A slot is a PCIe port, and takes a little of the boot's time.`,
+	})
 	NICModel = attr[string](Attribute{
 		Block: "nic", Label: AnyLabel, Name: "model", Rules: "oneof=virtio vmxnet3 e1000e e1000 rtl8139",
 		Doc: `network.model for the interface that the label names, such as "eth0". An interface that the container does not have when it starts is an error. The hardware address is always that of the container's interface: docker's --mac-address sets it.`,

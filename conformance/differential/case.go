@@ -5,7 +5,9 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"math/rand/v2"
 	"path"
 	"regexp"
 	"slices"
@@ -24,22 +26,35 @@ type Case struct {
 	Description string `yaml:"description"`
 	// Engines are those that can run the case; all when it is empty.
 	Engines []string `yaml:"engines"`
+	// Needs are what the host may lack: privileged.
+	Needs []string `yaml:"needs"`
 	// Dockerfile makes the image that ${image} is, from ${base}; without it,
 	// ${image} is the base image.
 	Dockerfile string `yaml:"dockerfile"`
-	// Files are made in the folder ${dir} of the host: contents by name.
-	Files   map[string]string `yaml:"files"`
-	Steps   []Step            `yaml:"steps"`
-	Differs []Difference      `yaml:"differs"`
+	// Files are made in the folder ${dir} of the host: contents by path.
+	Files map[string]string `yaml:"files"`
+	// Shared is whether ${shared} is a container that sleeps, with a folder of the
+	// host at /volume. It is there for all such cases, so that not each boots a
+	// machine: a case changes nothing in it but files of a folder that has its name.
+	Shared  bool         `yaml:"shared"`
+	Steps   []Step       `yaml:"steps"`
+	Differs []Difference `yaml:"differs"`
 }
 
 // Step is one command of the engine.
 type Step struct {
 	// Docker holds the arguments, split as a shell splits them, with ${c}, a name
-	// that is the case's own, ${image}, ${base} and ${dir} replaced. A container
-	// gets the runtime.
+	// that is the case's own, ${image}, ${base}, ${dir}, ${runtime} and ${shared} replaced. A
+	// container gets the runtime.
 	Docker string `yaml:"docker"`
+	// Script adds the arguments sh -c SCRIPT.
+	Script string `yaml:"script"`
 	Stdin  string `yaml:"stdin"`
+	// StdinSize makes the standard input of that many bytes, the same each time.
+	StdinSize int `yaml:"stdin_size"`
+	// Times runs the command that often, all at once, with ${i} the number of each
+	// from 1. Their outputs follow each other; the code is the sum.
+	Times int `yaml:"times"`
 	// Until has the command repeated until a line of its output matches; only the
 	// last output counts.
 	Until string `yaml:"until"`
@@ -49,6 +64,8 @@ type Step struct {
 	Ignore []string `yaml:"ignore"`
 	// Replace is applied to both outputs before they are compared, in this order.
 	Replace []Replacement `yaml:"replace"`
+	// Sort is for lines whose order the engine leaves open.
+	Sort bool `yaml:"sort"`
 	// Background lets the command run beside those that follow, up to its wait.
 	Background string `yaml:"background"`
 	// Wait takes the output of the command of this background.
@@ -145,8 +162,14 @@ func (c *Case) check() error {
 	if c.Description == "" || len(c.Steps) == 0 {
 		return errors.New("a case has a description and steps")
 	}
+	if err := c.checkNeeds(); err != nil {
+		return err
+	}
 	running := map[string]bool{}
 	for i := range c.Steps {
+		if text := c.Steps[i].Docker + c.Steps[i].Script; strings.Contains(text, "${shared}") && !c.Shared {
+			return fmt.Errorf("step %d: ${shared} is there for a case with shared: true", i+1)
+		}
 		if err := c.Steps[i].check(running); err != nil {
 			return fmt.Errorf("step %d: %w", i+1, err)
 		}
@@ -188,6 +211,9 @@ func (s *Step) check(running map[string]bool) error {
 	if s.args, err = shellwords.Parse(s.Docker); err != nil {
 		return fmt.Errorf("docker: %w", err)
 	}
+	if s.Script != "" {
+		s.args = append(s.args, "sh", "-c", s.Script)
+	}
 	if s.until, err = regexp.Compile("(?m)" + s.Until); err != nil {
 		return fmt.Errorf("until: %w", err)
 	}
@@ -197,6 +223,13 @@ func (s *Step) check(running map[string]bool) error {
 		}
 	}
 	return nil
+}
+
+func (s *Step) stdin() io.Reader {
+	if s.StdinSize == 0 {
+		return strings.NewReader(s.Stdin)
+	}
+	return io.LimitReader(rand.NewChaCha8([32]byte{}), int64(s.StdinSize))
 }
 
 func (d *Difference) check(steps int) error {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -46,6 +47,8 @@ func TestParseFindsMistakes(t *testing.T) {
 		"part":                  {"description: a\nsteps: [{docker: ps, ignore: [all]}]", "stdout, stderr, code, duration"},
 		"difference, no reason": {"description: a\nsteps: [{docker: ps}]\ndiffers: [{step: 1, what: code}]", "reason"},
 		"difference, no step":   {"description: a\nsteps: [{docker: ps}]\ndiffers: [{step: 2, what: code, reason: b}]", "1 to 1"},
+		"needs":                 {"description: a\nneeds: [luck]\nsteps: [{docker: ps}]", "luck"},
+		"shared":                {"description: a\nsteps: [{docker: 'exec ${shared} true'}]", "shared: true"},
 		"duration":              {"description: a\nsteps: [{docker: ps, limit: soon}]", "soon"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -71,6 +74,7 @@ description: a
 steps:
   - docker: ps
     replace: [{match: 'in \d+ s', with: soon}]
+    sort: true
 differs:
   - {step: 1, what: code, reference: '0', tested: '[12]', reason: because}
 `
@@ -82,6 +86,7 @@ func TestCompare(t *testing.T) {
 		want              string // a part of the only failure
 	}{
 		"as stated":            {Result{Stdout: "in 5 s"}, Result{Stdout: "in 66 s", Code: 1}, ""},
+		"another order":        {Result{Stdout: "a\nb\n"}, Result{Stdout: "b\na\n", Code: 1}, ""},
 		"ids":                  {Result{Stdout: id}, Result{Stdout: strings.Replace(id, "0", "1", 1), Code: 1}, ""},
 		"not there":            {Result{}, Result{}, "is not there"},
 		"another one":          {Result{}, Result{Code: 3}, "another one"},
@@ -113,6 +118,62 @@ func TestWithRuntime(t *testing.T) {
 				t.Errorf("%q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestStepRuns has a shell in the engine's place.
+func TestStepRuns(t *testing.T) {
+	a := attempt{Runner: &Runner{Engine: "sh", Limit: time.Minute}, runtime: "vm", dir: "/tmp/x", words: strings.NewReplacer("${c}", "/tmp/x")}
+	for name, test := range map[string]struct {
+		step string
+		want Result
+	}{
+		"times":   {"{docker: \"-c 'wc -c; echo ${i} >&2; exit 2'\", times: 3, stdin_size: 10}", Result{"10\n10\n10\n", "1\n2\n3\n", 6, true}},
+		"script":  {"{docker: '-c \"exec sh -c \\\"$2\\\"\"', script: 'cat; echo it; exit 3', stdin: in}", Result{"init\n", "", 3, true}},
+		"words":   {"{docker: \"-c 'echo ${c}/f vm vms'\"}", Result{"<dir>/f <runtime> vms\n", "", 0, true}},
+		"until":   {"{docker: \"-c 'echo a; echo b'\", until: ^b$}", Result{"a\nb\n", "", 0, true}},
+		"limited": {"{docker: \"-c 'exit 1'\", limit: 1ns}", Result{"", "", 1, false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := parse(t, "description: a\nsteps: ["+test.step+"]")
+			got, err := a.step(t.Context(), &c.Steps[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, a.anonymous(got)); diff != "" {
+				t.Errorf("result (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLacking(t *testing.T) {
+	c := parse(t, "description: a\nengines: ['true', 'false']\nneeds: [privileged]\nsteps: [{docker: ps}]")
+	for engine, want := range map[string]string{
+		"true": "", "false": "needs privileged, which runc cannot do here: ", "docker": "only for true, false",
+	} {
+		r := Runner{Engine: engine, Reference: "runc"}
+		if got := r.lacking(t.Context(), c); got != want {
+			t.Errorf("%s: %q, want %q", engine, got, want)
+		}
+	}
+}
+
+func TestDescribeLongTexts(t *testing.T) {
+	long := strings.Repeat("x", 1<<17)
+	got := describe(long+"a", long+"bc")
+	if want := "the reference has 131073 bytes, the tested runtime 131074, of which the first 131072 are the same"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestWriteFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := writeFiles(dir, map[string]string{"a/b": "c"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "a", "b")); err != nil || string(got) != "c" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -30,6 +30,8 @@ type Runner struct {
 	Prefix string
 	// Limit bounds a command, and a repetition of one.
 	Limit time.Duration
+
+	shared shared
 }
 
 // Outcome is what a case found.
@@ -55,8 +57,7 @@ type Result struct {
 func (r *Runner) Run(ctx context.Context, c *Case) (Outcome, error) {
 	start := time.Now()
 	o := Outcome{Case: c}
-	if len(c.Engines) > 0 && !slices.Contains(c.Engines, r.Engine) {
-		o.Skipped = "only for " + strings.Join(c.Engines, ", ")
+	if o.Skipped = r.lacking(ctx, c); o.Skipped != "" {
 		return o, nil
 	}
 	reference, err := r.runUnder(ctx, c, r.Reference)
@@ -77,6 +78,7 @@ type attempt struct {
 	*Runner
 	runtime string
 	name    string
+	dir     string // ${dir}
 	words   *strings.Replacer
 	started map[string]*command
 }
@@ -87,12 +89,20 @@ func (r *Runner) runUnder(ctx context.Context, c *Case, runtime string) (results
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	a := &attempt{Runner: r, runtime: runtime, name: r.Prefix + c.Name, started: map[string]*command{}}
+	a := &attempt{Runner: r, runtime: runtime, name: r.Prefix + c.Name, dir: dir, started: map[string]*command{}}
 	image := r.Base
 	if c.Dockerfile != "" {
 		image = a.name
 	}
-	a.words = strings.NewReplacer("${c}", a.name, "${image}", image, "${base}", r.Base, "${dir}", dir)
+	words := []string{"${c}", a.name, "${image}", image, "${base}", r.Base, "${dir}", dir, "${runtime}", runtime}
+	if c.Shared {
+		name, err := r.shared.container(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		words = append(words, "${shared}", name)
+	}
+	a.words = strings.NewReplacer(words...)
 	defer func() {
 		// Also after the caller's context has ended.
 		err = errors.Join(err, a.clean(context.WithoutCancel(ctx)))
@@ -100,12 +110,7 @@ func (r *Runner) runUnder(ctx context.Context, c *Case, runtime string) (results
 	if err := a.clean(ctx); err != nil {
 		return nil, err
 	}
-	for name, content := range c.Files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil { //nolint:gosec // containers of other users read it
-			return nil, err
-		}
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the same
+	if err := writeFiles(dir, c.Files); err != nil {
 		return nil, err
 	}
 	if err := a.build(ctx, c.Dockerfile); err != nil {
@@ -121,11 +126,31 @@ func (r *Runner) runUnder(ctx context.Context, c *Case, runtime string) (results
 	return results, nil
 }
 
-// anonymous puts <runtime> for the runtime's name, which errors have in them.
+// writeFiles makes files below a folder that containers of other users read.
+func writeFiles(dir string, files map[string]string) error {
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // as above
+		return err
+	}
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as above
+			return err
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil { //nolint:gosec // as above
+			return err
+		}
+	}
+	return nil
+}
+
+// anonymous puts <runtime> for the runtime's name, which errors have in them,
+// and <dir> for the case's folder.
 func (a *attempt) anonymous(r Result) Result {
 	name := regexp.MustCompile(`\b` + regexp.QuoteMeta(a.runtime) + `\b`)
-	r.Stdout = name.ReplaceAllString(r.Stdout, "<runtime>")
-	r.Stderr = name.ReplaceAllString(r.Stderr, "<runtime>")
+	for _, text := range []*string{&r.Stdout, &r.Stderr} {
+		*text = strings.ReplaceAll(*text, a.dir, "<dir>")
+		*text = name.ReplaceAllString(*text, "<runtime>")
+	}
 	return r
 }
 
@@ -150,7 +175,7 @@ func (a *attempt) step(ctx context.Context, s *Step) (Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.Limit)
 	if s.Background != "" {
-		c := a.start(ctx, s)
+		c := a.start(ctx, s, 1)
 		c.cancel = cancel
 		a.started[s.Background] = c
 		return Result{}, c.failed
@@ -158,7 +183,7 @@ func (a *attempt) step(ctx context.Context, s *Step) (Result, error) {
 	defer cancel()
 	start := time.Now()
 	for {
-		result, err := a.start(ctx, s).result()
+		result, err := a.repeated(ctx, s)
 		result.Within = s.Limit == 0 || time.Since(start) <= time.Duration(s.Limit)
 		if err != nil || s.Until == "" || s.until.MatchString(result.Stdout+result.Stderr) {
 			return result, err
@@ -179,13 +204,31 @@ type command struct {
 	failed         error // to start
 }
 
-func (a *attempt) start(ctx context.Context, s *Step) *command {
+// repeated runs the step's command as often as it says and joins the results.
+func (a *attempt) repeated(ctx context.Context, s *Step) (Result, error) {
+	var commands []*command
+	for i := range max(1, s.Times) {
+		commands = append(commands, a.start(ctx, s, i+1))
+	}
+	var all Result
+	var failed []error
+	for _, c := range commands {
+		r, err := c.result()
+		failed = append(failed, err)
+		all.Stdout += r.Stdout
+		all.Stderr += r.Stderr
+		all.Code += r.Code
+	}
+	return all, errors.Join(failed...)
+}
+
+func (a *attempt) start(ctx context.Context, s *Step, number int) *command {
 	args := make([]string, len(s.args))
 	for i, arg := range s.args {
-		args[i] = a.words.Replace(arg)
+		args[i] = strings.ReplaceAll(a.words.Replace(arg), "${i}", strconv.Itoa(number))
 	}
 	c := &command{cmd: a.command(ctx, a.withRuntime(args)...)}
-	c.cmd.Stdin = strings.NewReader(s.Stdin)
+	c.cmd.Stdin = s.stdin()
 	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
 	c.failed = c.cmd.Start()
 	return c
@@ -283,12 +326,13 @@ func (r Result) part(what string) string {
 
 // RunAll runs cases one after another and returns how many failed.
 func (r *Runner) RunAll(ctx context.Context, cases []Case, report *Reporter) (failed int, err error) {
+	defer func() { err = errors.Join(err, report.Close(), r.Close(context.WithoutCancel(ctx))) }()
 	for i := range cases {
 		o, err := r.Run(ctx, &cases[i])
 		if err != nil {
-			return report.Failed(), errors.Join(err, report.Close())
+			return report.Failed(), err
 		}
 		report.Add(o)
 	}
-	return report.Failed(), report.Close()
+	return report.Failed(), nil
 }

@@ -20,12 +20,23 @@ import (
 	"github.com/runcvm/runcvm/conformance/kvmlab/toolroot"
 )
 
-// The lab's size. Its memory is taken as it is used.
+// The lab's size beside its processors. Its memory is taken as it is used.
 const (
-	labCPUs      = 2
 	labMemoryMiB = 5120
 	diskSize     = "12G" // sparse
 )
+
+// machine is one lab: a folder of its own for what it boots from, one for what
+// it leaves behind, and where its output goes.
+type machine struct {
+	work    *work
+	tools   *toolroot.Tools
+	dir     string
+	results string
+	out     io.Writer
+}
+
+func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
 
 // commandLine is the kernel's. The lab's own boot counts, and each character on
 // the console costs an exit.
@@ -35,12 +46,12 @@ const commandLine = "console=ttyS0 quiet panic=-1 cryptomgr.notests tsc=reliable
 // writeInitramfs appends the lab's PID 1 to the initramfs of the installed
 // kernel, which has the modules that a root by virtiofs needs. The kernel
 // unpacks both; the later /init wins.
-func (w *work) writeInitramfs(config lab.Config) error {
+func (m *machine) writeInitramfs(config lab.Config) error {
 	installed, err := os.ReadFile(filepath.Join(config.KernelDir, "initramfs"))
 	if err != nil {
 		return err
 	}
-	program, err := os.ReadFile(w.path("bin", "init"))
+	program, err := os.ReadFile(m.work.path("bin", "init"))
 	if err != nil {
 		return err
 	}
@@ -48,7 +59,7 @@ func (w *work) writeInitramfs(config lab.Config) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Create(w.path("initramfs"))
+	f, err := os.Create(m.path("initramfs"))
 	if err != nil {
 		return err
 	}
@@ -66,19 +77,19 @@ func (w *work) writeInitramfs(config lab.Config) error {
 
 // makeDisk makes the scratch disk, with the scratch folder's content. It needs
 // no journal: it does not outlive the lab.
-func (w *work) makeDisk(ctx context.Context, tools *toolroot.Tools) error {
-	if err := os.RemoveAll(w.path("disk")); err != nil { // an earlier lab's
+func (m *machine) makeDisk(ctx context.Context) error {
+	if err := os.RemoveAll(m.path("disk")); err != nil { // an earlier lab's
 		return err
 	}
-	return quietly(tools.Command(ctx, "usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal",
-		"-d", w.scratch(), w.path("disk"), diskSize))
+	return quietly(m.tools.Command(ctx, "usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal",
+		"-d", m.work.scratch(), m.path("disk"), diskSize))
 }
 
 // boot runs the lab from its start to its end.
-func (w *work) boot(ctx context.Context, tools *toolroot.Tools, kernel, results string) error {
+func (m *machine) boot(ctx context.Context, config lab.Config) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil) // ends what is left
-	shares := []struct{ tag, dir string }{{lab.RootTag, "/"}, {lab.ResultsTag, results}}
+	shares := []struct{ tag, dir string }{{lab.RootTag, "/"}, {lab.ResultsTag, m.results}}
 	var daemons []*child
 	defer func() {
 		cancel(nil)
@@ -88,7 +99,7 @@ func (w *work) boot(ctx context.Context, tools *toolroot.Tools, kernel, results 
 		}
 	}()
 	for _, s := range shares {
-		d, err := w.startVirtiofsd(ctx, tools, s.tag, s.dir, filepath.Join(results, s.tag+logSuffix))
+		d, err := m.startVirtiofsd(ctx, s.tag, s.dir, filepath.Join(m.results, s.tag+logSuffix))
 		if err != nil {
 			return err
 		}
@@ -99,8 +110,8 @@ func (w *work) boot(ctx context.Context, tools *toolroot.Tools, kernel, results 
 		return err
 	}
 	defer port.Close()
-	args := w.qemuArguments(kernel, results, tools)
-	qemu, err := startChild(tools.Command(ctx, "usr/bin/qemu-system-x86_64", args...), filepath.Join(results, qemuLog), guestPort)
+	args := m.qemuArguments(config)
+	qemu, err := startChild(m.tools.Command(ctx, "usr/bin/qemu-system-x86_64", args...), filepath.Join(m.results, qemuLog), guestPort)
 	_ = guestPort.Close()
 	if err != nil {
 		return err
@@ -109,10 +120,10 @@ func (w *work) boot(ctx context.Context, tools *toolroot.Tools, kernel, results 
 	copied := make(chan struct{})
 	go func() {
 		// Ends with QEMU, which holds the other end.
-		_, _ = io.Copy(os.Stdout, port)
+		_, _ = io.Copy(m.out, port)
 		close(copied)
 	}()
-	go watch(ctx, results, func() { cancel(errHung) })
+	go watch(ctx, m.results, func() { cancel(errHung) })
 	err = qemu.cmd.Wait()
 	<-copied
 	if cause := context.Cause(ctx); cause != nil {
@@ -126,31 +137,32 @@ func (w *work) boot(ctx context.Context, tools *toolroot.Tools, kernel, results 
 
 // qemuArguments describes the lab: a processor with AMD's virtualisation, the
 // host's root, the folder of results, the disk, and the port of the output.
-func (w *work) qemuArguments(kernel, results string, tools *toolroot.Tools) []string {
+func (m *machine) qemuArguments(config lab.Config) []string {
+	kernel := config.KernelDir
 	args := []string{
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35,memory-backend=ram",
-		"-smp", fmt.Sprint(labCPUs), "-m", fmt.Sprintf("%dM", labMemoryMiB),
+		"-smp", fmt.Sprint(config.Job.CPUs), "-m", fmt.Sprintf("%dM", labMemoryMiB),
 		"-object", fmt.Sprintf("memory-backend-memfd,id=ram,size=%dM,share=on", labMemoryMiB),
-		"-kernel", filepath.Join(kernel, "vmlinuz"), "-initrd", w.path("initramfs"), "-append", commandLine,
-		"-chardev", "file,id=console,path=" + filepath.Join(results, consoleLog), "-serial", "chardev:console",
-		"-drive", "if=virtio,format=raw,cache=unsafe,file=" + w.path("disk"),
+		"-kernel", filepath.Join(kernel, "vmlinuz"), "-initrd", m.path("initramfs"), "-append", commandLine,
+		"-chardev", "file,id=console,path=" + filepath.Join(m.results, consoleLog), "-serial", "chardev:console",
+		"-drive", "if=virtio,format=raw,cache=unsafe,file=" + m.path("disk"),
 		"-device", "virtio-serial-pci", "-chardev", fmt.Sprintf("socket,id=port,fd=%d", firstFD),
 		"-device", "virtserialport,chardev=port,name=" + lab.PortName,
 	}
-	for _, dir := range tools.Firmware() {
+	for _, dir := range m.tools.Firmware() {
 		args = append(args, "-L", dir)
 	}
 	for _, tag := range []string{lab.RootTag, lab.ResultsTag} {
-		args = append(args, "-chardev", "socket,id="+tag+",path="+w.path(tag+".sock"),
+		args = append(args, "-chardev", "socket,id="+tag+",path="+m.path(tag+".sock"),
 			"-device", "vhost-user-fs-pci,queue-size=1024,chardev="+tag+",tag="+tag)
 	}
 	return args
 }
 
 // startVirtiofsd serves a folder on a socket that listens already.
-func (w *work) startVirtiofsd(ctx context.Context, tools *toolroot.Tools, tag, dir, log string) (*child, error) {
-	path := w.path(tag + ".sock")
+func (m *machine) startVirtiofsd(ctx context.Context, tag, dir, log string) (*child, error) {
+	path := m.path(tag + ".sock")
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err // of an earlier lab
 	}
@@ -169,7 +181,7 @@ func (w *work) startVirtiofsd(ctx context.Context, tools *toolroot.Tools, tag, d
 	if tag == lab.RootTag {
 		cache = "always"
 	}
-	return startChild(tools.Virtiofsd(ctx, firstFD, dir, cache), log, file)
+	return startChild(m.tools.Virtiofsd(ctx, firstFD, dir, cache), log, file)
 }
 
 // firstFD is the number that a child sees its first inherited file by.

@@ -51,6 +51,8 @@ type options struct {
 	packages []string
 	run      string
 	limit    time.Duration
+	cpus     int    // of a lab
+	tools    string // prefix of the installation whose QEMU runs the lab
 	results  string // absolute
 	bench    bool
 	command  []string // or, with bench, its arguments
@@ -89,6 +91,8 @@ func parseOptions() (options, error) {
 	var o options
 	flag.StringVar(&o.run, "run", "", "run only the tests that match this `regexp`")
 	flag.DurationVar(&o.limit, "timeout", 20*time.Minute, "for the whole lab")
+	flag.IntVar(&o.cpus, "cpus", 1, "processors of a lab: with more than one it is likely to die")
+	flag.StringVar(&o.tools, "tools", harness.Prefix(), "`PREFIX` of the installation whose QEMU and virtiofsd run the lab")
 	flag.StringVar(&o.results, "results", "build/kvmlab", "`DIR` for the console, logs and result files")
 	flag.BoolVar(&o.bench, "bench", false, "measure instead of testing")
 	flag.Parse()
@@ -141,11 +145,11 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	fmt.Println("==> Running in the lab, which has KVM")
-	job := lab.Job{Env: environment("kvm", lab.ScratchDir, lab.ResultsDir), Programs: programs, Limit: o.limit}
+	job := lab.Job{Env: environment("kvm", lab.ScratchDir, lab.ResultsDir), Programs: programs, Limit: o.limit, CPUs: o.cpus}
 	start := time.Now()
 	report, err := w.runLab(ctx, o, job)
 	if err != nil {
-		return err
+		return errors.Join(err, report.Failed())
 	}
 	o.limit -= time.Since(start)
 	if report, err = w.repeatFailed(ctx, o, job, report); err != nil {
@@ -174,6 +178,7 @@ func (w *work) repeatFailed(ctx context.Context, o options, job lab.Job, report 
 	for _, p := range again.Programs {
 		fmt.Printf("    %s\n", strings.Join(p.Argv[1:], " "))
 	}
+	again.Limit = o.limit
 	second, err := w.runLab(ctx, o, again)
 	for i, r := range second.Results {
 		report.Results[places[i]] = r
@@ -210,6 +215,7 @@ func (w *work) runCommand(ctx context.Context, o options) error {
 		Env:      environment("kvm", lab.ScratchDir, lab.ResultsDir),
 		Programs: []lab.Program{{Name: o.command[0], Argv: o.command, Dir: dir}},
 		Limit:    o.limit,
+		CPUs:     o.cpus,
 	}
 	report, err := w.runLab(ctx, o, job)
 	if err != nil {

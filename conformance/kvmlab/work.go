@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/runcvm/runcvm/conformance/harness"
 	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
@@ -17,7 +18,10 @@ import (
 const workPattern = "runcvm-kvmlab-"
 
 // work is the folder of one run and all that is made in it.
-type work struct{ dir string }
+type work struct {
+	dir  string
+	labs atomic.Int32 // made so far
+}
 
 // newWork makes the folder, and removes those of earlier runs that were killed.
 func newWork() (*work, error) {

@@ -216,6 +216,8 @@ type Network struct {
 	// NICs are the interfaces that differ from that, in the order of their names.
 	// Each has to be there when the machine starts.
 	NICs []NamedNIC `json:"nics,omitempty"`
+	// Slots is the number of interfaces that can be added while the machine runs.
+	Slots int `json:"slots,omitempty"`
 	// VHostReason says why, in a sentence, when VHost was chosen by "auto".
 	VHostReason string `json:"vhost_reason,omitempty"`
 }

@@ -67,13 +67,16 @@ func (c *CommandLine) Netdev(n Netdev) { c.json("netdev", "type", n.netdevType()
 
 // json adds an option in JSON form, the discriminator first.
 func (c *CommandLine) json(option, key, kind string, v any) {
+	c.args = append(c.args, "-"+option, object(key, kind, v))
+}
+
+// object is v in JSON with a discriminator before its fields.
+func object(key, kind string, v any) string {
 	text := fmt.Sprintf("{%q:%q", key, kind)
 	if rest := strings.TrimPrefix(encode(v), "{"); rest != "}" {
-		text += "," + rest
-	} else {
-		text += "}"
+		return text + "," + rest
 	}
-	c.args = append(c.args, "-"+option, text)
+	return text + "}"
 }
 
 // encoded adds an option in JSON form whose discriminator is a field of v.

@@ -1,15 +1,17 @@
 package qemu
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 )
 
 // VirtioNet is a network interface.
 type VirtioNet struct {
-	Bus    Bus    `json:"-"`
+	On     Bus    `json:"-"` // the kind of bus
 	ID     string `json:"id"`
 	Netdev string `json:"netdev"`
+	Bus    string `json:"bus,omitempty"`
 	MAC    string `json:"mac"`
 	MTU    int    `json:"host_mtu,omitempty"` // bytes; 0 leaves it to the guest
 	MQ     bool   `json:"mq,omitempty"`
@@ -22,13 +24,14 @@ type VirtioNet struct {
 	ROMFile *string `json:"romfile,omitempty"`
 }
 
-func (d VirtioNet) driver() string { return d.Bus.driver("virtio-net") }
+func (d VirtioNet) driver() string { return d.On.driver("virtio-net") }
 
 // EmulatedNIC is a network device that is modelled on hardware.
 type EmulatedNIC struct {
 	Driver string `json:"-"`
 	ID     string `json:"id"`
 	Netdev string `json:"netdev"`
+	Bus    string `json:"bus,omitempty"`
 	MAC    string `json:"mac"`
 	// ROMFile is empty so that the firmware loads no network boot code.
 	ROMFile string `json:"romfile"`
@@ -77,7 +80,7 @@ func MaxMTU(name string) int { return models[name].mtu }
 
 // NIC is a network interface that the supervisor adds to the plan's arguments.
 type NIC struct {
-	Bus   Bus
+	On    Bus    // the kind of bus
 	Index int    // from 0
 	Model string // as network.model has it
 	MAC   string // the hardware address
@@ -100,45 +103,90 @@ func (n NIC) FDs() int {
 
 // Args are QEMU's arguments for the interface.
 func (n NIC) Args() []string {
-	id := "net" + strconv.Itoa(n.Index)
+	var vhosts []string
+	if n.VHost {
+		vhosts = numbers(n.FirstFD+n.Queues, n.Queues)
+	}
+	netdev, device := n.parts("", numbers(n.FirstFD, n.Queues), vhosts)
+	var c CommandLine
+	c.Netdev(netdev)
+	c.Device(device)
+	return c.Args()
+}
+
+// HotNIC is an interface for a machine that runs, as QMP has it.
+type HotNIC struct {
+	NetdevID, DeviceID string
+	Taps, VHosts       []string        // the names of descriptors to be handed to QEMU first
+	Netdev             json.RawMessage // the arguments of netdev_add
+	Device             json.RawMessage // the arguments of device_add
+}
+
+// Hot describes the interface for the empty bus, a PCIe port's. FirstFD is of no
+// effect.
+func (n NIC) Hot(bus string) HotNIC {
+	h := HotNIC{NetdevID: n.netdevID(), DeviceID: n.deviceID()}
+	for i := range n.Queues {
+		h.Taps = append(h.Taps, h.NetdevID+"tap"+strconv.Itoa(i))
+		if n.VHost {
+			h.VHosts = append(h.VHosts, h.NetdevID+"vhost"+strconv.Itoa(i))
+		}
+	}
+	netdev, device := n.parts(bus, h.Taps, h.VHosts)
+	h.Netdev = json.RawMessage(object("type", netdev.netdevType(), netdev))
+	h.Device = json.RawMessage(object("driver", device.driver(), device))
+	return h
+}
+
+func (n NIC) netdevID() string { return "net" + strconv.Itoa(n.Index) }
+func (n NIC) deviceID() string { return "nic" + strconv.Itoa(n.Index) }
+
+// parts are the interface's two halves, with descriptors by number or name.
+func (n NIC) parts(bus string, taps, vhosts []string) (Netdev, Device) {
 	mtu := n.MTU
 	if mtu < 68 || mtu > maxHostMTU {
 		mtu = 0
 	}
-	tap := NetdevTap{ID: id, VHost: n.VHost, VHostForce: n.VHost}
-	nic := "nic" + strconv.Itoa(n.Index)
-	device := VirtioNet{Bus: n.Bus, ID: nic, Netdev: id, MAC: n.MAC, MTU: mtu}
-	if n.Bus != MMIO {
+	tap := NetdevTap{ID: n.netdevID(), VHost: n.VHost, VHostForce: n.VHost}
+	device := VirtioNet{On: n.On, ID: n.deviceID(), Netdev: tap.ID, Bus: bus, MAC: n.MAC, MTU: mtu}
+	if n.On != MMIO {
 		device.ROMFile = new(string)
 	}
-	taps, vhosts := numbers(n.FirstFD, n.Queues), ""
-	if n.VHost {
-		vhosts = numbers(n.FirstFD+n.Queues, n.Queues)
-	}
 	if n.Queues > 1 {
-		tap.FDs, tap.VHostFDs = taps, vhosts
+		tap.FDs, tap.VHostFDs = strings.Join(taps, ":"), strings.Join(vhosts, ":")
 		device.MQ = true
-		if n.Bus != MMIO { // which has one interrupt for a device
+		if n.On != MMIO { // which has one interrupt for a device
 			device.Vectors = 2*n.Queues + 2
 		}
 	} else {
-		tap.FD, tap.VHostFD = taps, vhosts
+		tap.FD, tap.VHostFD = strings.Join(taps, ""), strings.Join(vhosts, "")
 	}
-	var c CommandLine
-	c.Netdev(tap)
-	if m := models[n.Model]; m.driver == "" {
-		c.Device(device)
-	} else {
-		c.Device(EmulatedNIC{Driver: m.driver, ID: nic, Netdev: id, MAC: n.MAC})
+	if m := models[n.Model]; m.driver != "" {
+		return tap, EmulatedNIC{Driver: m.driver, ID: device.ID, Netdev: tap.ID, Bus: bus, MAC: n.MAC}
 	}
-	return c.Args()
+	return tap, device
 }
 
-// numbers lists n descriptors as QEMU does: 7:8:9.
-func numbers(first, n int) string {
+// numbers lists n descriptors from first on.
+func numbers(first, n int) []string {
 	list := make([]string, n)
 	for i := range list {
 		list[i] = strconv.Itoa(first + i)
 	}
-	return strings.Join(list, ":")
+	return list
 }
+
+// PCIeRootPort is an empty slot for a device that comes later: the root bus takes
+// none while the machine runs.
+type PCIeRootPort struct {
+	ID      string `json:"id"`
+	Bus     string `json:"bus"`
+	Chassis int    `json:"chassis"` // its number, which no other has
+	// IOReserve is 0: devices of today need no I/O ports.
+	IOReserve int `json:"io-reserve"`
+}
+
+func (PCIeRootPort) driver() string { return "pcie-root-port" }
+
+// Slot is the name of the PCIe port number i, from 0.
+func Slot(i int) string { return "slot" + strconv.Itoa(i) }

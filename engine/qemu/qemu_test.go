@@ -76,7 +76,7 @@ func TestNIC(t *testing.T) {
 	}
 	t.Run("microvm", func(t *testing.T) {
 		n := nic
-		n.Bus, n.Queues, n.MAC = MMIO, 2, "02:42:00:00:00:01"
+		n.On, n.Queues, n.MAC = MMIO, 2, "02:42:00:00:00:01"
 		// One interrupt, and no memory of its own for a boot program.
 		const want = `{"driver":"virtio-net-device","id":"nic1","netdev":"net1","mac":"02:42:00:00:00:01","host_mtu":1500,"mq":true}`
 		if got := n.Args(); got[3] != want {
@@ -89,5 +89,24 @@ func TestNIC(t *testing.T) {
 		if args := n.Args(); strings.Contains(args[3], "host_mtu") {
 			t.Errorf("an MTU of %d is told to the guest: %s", mtu, args[3])
 		}
+	}
+}
+
+func TestHotNIC(t *testing.T) {
+	nic := NIC{Index: 5, Model: "virtio", MAC: "02:42:ac:11:00:05", MTU: 1400, Queues: 2, VHost: true}
+	want := HotNIC{
+		NetdevID: "net5", DeviceID: "nic5",
+		Taps: []string{"net5tap0", "net5tap1"}, VHosts: []string{"net5vhost0", "net5vhost1"},
+		Netdev: json.RawMessage(`{"type":"tap","id":"net5","fds":"net5tap0:net5tap1","vhost":true,"vhostfds":"net5vhost0:net5vhost1","vhostforce":true}`),
+		Device: json.RawMessage(`{"driver":"virtio-net-pci","id":"nic5","netdev":"net5","bus":"slot1","mac":"02:42:ac:11:00:05","host_mtu":1400,"mq":true,"vectors":6,"romfile":""}`),
+	}
+	if diff := cmp.Diff(want, nic.Hot(Slot(1))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	nic.Model, nic.Queues, nic.VHost = "e1000e", 1, false
+	hot := nic.Hot(Slot(0))
+	equal := `{"driver":"e1000e","id":"nic5","netdev":"net5","bus":"slot0","mac":"02:42:ac:11:00:05","romfile":""}`
+	if string(hot.Device) != equal || len(hot.Taps) != 1 || hot.VHosts != nil {
+		t.Errorf("got %s, %v, %v", hot.Device, hot.Taps, hot.VHosts)
 	}
 }

@@ -235,6 +235,10 @@ func TestTerminalInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the line comes back", func() bool { return strings.HasSuffix(r.stdout.String(), "got a line\r\n") })
+	if _, err := r.stdin.Write([]byte("another\n")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "cat has taken the shell's place", func() bool { return strings.HasSuffix(r.stdout.String(), "another\r\n") })
 	// ^C reaches the foreground process.
 	if _, err := r.stdin.Write([]byte("\x03")); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,8 @@
 //     for each descriptor that is not to be /dev/null. Raw bytes after Open.
 //     Half-close is end of file; the supervisor's, of an output, says that its
 //     reader has gone. With a terminal there is no stderr stream.
+//   - KindNetwork, one for each change, opened by the supervisor after EventReady:
+//     NetworkChange down, an Event up.
 //   - KindDNS, opened by the guest: raw DNS messages, each prefixed with its
 //     length as two bytes in network order (RFC 1035, 4.2.2), in both
 //     directions.
@@ -51,6 +53,7 @@ const (
 	KindBoot    Kind = "boot"
 	KindProcess Kind = "process"
 	KindStdio   Kind = "stdio"
+	KindNetwork Kind = "network"
 	KindDNS     Kind = "dns"
 )
 
@@ -139,6 +142,18 @@ type Route struct {
 	Metric      int    `json:"metric,omitempty"` // priority
 	IPv6        bool   `json:"ipv6,omitempty"`   // the family of a default route without gateway
 	OnLink      bool   `json:"onlink,omitempty"`
+}
+
+// NetworkChange is what has become of the container's network while the VM runs.
+type NetworkChange struct {
+	// Removed are names of interfaces that are no more.
+	Removed []string `json:"removed,omitempty"`
+	// Added are interfaces whose devices have just been added to the VM.
+	Added []Interface `json:"added,omitempty"`
+	// OldRoutes are no more, NewRoutes are new; of any interface.
+	OldRoutes []Route `json:"old_routes,omitempty"`
+	NewRoutes []Route `json:"new_routes,omitempty"`
+	DNSRelay  bool    `json:"dns_relay,omitempty"` // see Boot; once is enough
 }
 
 // EventType says what a boot stream's Event reports.

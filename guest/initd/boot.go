@@ -29,6 +29,8 @@ type boot struct {
 	times        *timeline
 	shareMounted chan error // one value: how mounting the share went
 	once         sync.Once
+	network      sync.Mutex // held while the network is changed; guards relaysDNS
+	relaysDNS    bool
 }
 
 // serve sets the guest up, then obeys controls until the stream ends.
@@ -82,6 +84,7 @@ func (b *boot) setUp(session *yamux.Session, request *api.Boot) error {
 	}
 	if err == nil && request.DNSRelay {
 		err = startDNS(session)
+		b.relaysDNS = err == nil
 	}
 	if err == nil {
 		b.times.mark(api.MilestoneNetwork)

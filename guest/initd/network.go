@@ -29,28 +29,38 @@ func setUpNetwork(request *api.Boot) error {
 	if err := setUpLoopback(); err != nil {
 		return fmt.Errorf("set up the loopback interface: %w", err)
 	}
-	if len(request.Interfaces) > 0 {
-		if err := loadDrivers(modulesDir, request.Interfaces); err != nil {
-			return err
-		}
-		links, err := waitForLinks(request.Interfaces)
-		if err != nil {
-			return err
-		}
-		if err := renameLinks(request.Interfaces, links); err != nil {
-			return err
-		}
-		for i, want := range request.Interfaces {
-			if err := setUpInterface(want, links[i]); err != nil {
-				return fmt.Errorf("set up the interface %s: %w", want.Name, err)
-			}
-		}
-		if err := addRoutes(request.Routes, request.Interfaces, links); err != nil {
-			return err
-		}
+	links, err := setUpInterfaces(request.Interfaces)
+	if err != nil {
+		return err
+	}
+	if err := addRoutes(request.Routes, request.Interfaces, links); err != nil {
+		return err
 	}
 	// Last, since a parameter may be an interface's.
 	return setParameters(request.Sysctl)
+}
+
+// setUpInterfaces names and starts the interfaces, in the order given.
+func setUpInterfaces(interfaces []api.Interface) ([]netlink.Link, error) {
+	if len(interfaces) == 0 {
+		return nil, nil
+	}
+	if err := loadDrivers(modulesDir, interfaces); err != nil {
+		return nil, err
+	}
+	links, err := waitForLinks(interfaces)
+	if err != nil {
+		return nil, err
+	}
+	if err := renameLinks(interfaces, links); err != nil {
+		return nil, err
+	}
+	for i, want := range interfaces {
+		if err := setUpInterface(want, links[i]); err != nil {
+			return nil, fmt.Errorf("set up the interface %s: %w", want.Name, err)
+		}
+	}
+	return links, nil
 }
 
 // loadDrivers loads the drivers of network devices that few VMs have.

@@ -35,6 +35,8 @@ func dispatch(session *yamux.Session, stream *yamux.Stream, a *agent.Agent, b *b
 	switch open.Kind {
 	case api.KindBoot:
 		b.serve(session, stream)
+	case api.KindNetwork:
+		b.serveNetwork(session, stream)
 	case api.KindProcess:
 		a.ServeProcess(stream)
 	case api.KindStdio:

@@ -90,6 +90,9 @@ profile "default" {
     queues = 0
     mtu    = 0
     ports  = []
+
+    # Networks that are connected while the machine runs.
+    slots = 1
   }
 
   init {

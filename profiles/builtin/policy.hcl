@@ -15,7 +15,7 @@ policy "built-in" {
       "kernel.modules", "kernel.debug",
       "firmware.type", "firmware.debug",
       "rootfs.type", "rootfs.cache", "rootfs.read_only", "rootfs.submounts", "volumes.cache",
-      "network.mode", "network.model", "network.mtu", "network.queues", "network.ports",
+      "network.mode", "network.model", "network.mtu", "network.queues", "network.ports", "network.slots",
       "nic.model", "nic.mtu", "nic.queues",
       "disk.source", "disk.target", "disk.fs", "disk.size", "disk.cache", "disk.aio", "disk.discard", "disk.queues", "disk.iothread",
       "init.mode", "init.system", "cgroupfs.mode",

@@ -242,7 +242,8 @@ func TestDNSOverTCP(t *testing.T) {
 		t.Errorf("after the guest's end: %v, want EOF", err)
 	}
 
-	idle := relayed(t, n, &DNSRelay{IdleTimeout: 100 * time.Millisecond}, "tcp")
+	// Long enough for a busy host to answer first.
+	idle := relayed(t, n, &DNSRelay{IdleTimeout: 3 * time.Second}, "tcp")
 	exchange(t, idle, query(1))
 	if _, err := idle.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("an idle connection: %v, want EOF", err)

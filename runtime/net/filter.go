@@ -44,7 +44,7 @@ func tcError(err error, format string, args ...any) error {
 	what := fmt.Sprintf(format, args...)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
 		return fmt.Errorf("%s: %w (%w); load its modules on the host "+
-			"(modprobe -a sch_ingress cls_u32 act_mirred), or use --network none", what, ErrNoTC, err)
+			"(modprobe -a sch_ingress cls_u32 act_mirred), or use network.mode = \"bridge\" in a profile", what, ErrNoTC, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

@@ -46,6 +46,9 @@ func (r *Runtime) Exec(ctx context.Context, o ExecOptions) error {
 	if err := checkID(o.ID); err != nil {
 		return err
 	}
+	if err := checkProcess(&o.Process); err != nil {
+		return fmt.Errorf("exec failed: %w", err)
+	}
 	token, err := r.startProcess(ctx, o)
 	if err != nil {
 		return err
@@ -56,6 +59,20 @@ func (r *Runtime) Exec(ctx context.Context, o ExecOptions) error {
 	}
 	defer os.Remove(file)
 	return r.runRunc(ctx, append(append([]string{"exec"}, o.RuncArgs...), "--process", file, o.ID)...)
+}
+
+// checkProcess refuses what runc refuses before it looks at the container, in
+// its words (validateProcessSpec).
+func checkProcess(p *specs.Process) error {
+	switch {
+	case p.Cwd == "":
+		return errors.New("Cwd property must not be empty") //nolint:staticcheck // runc's words
+	case !filepath.IsAbs(p.Cwd):
+		return errors.New("Cwd must be an absolute path") //nolint:staticcheck // runc's words
+	case len(p.Args) == 0:
+		return errors.New("args must not be empty")
+	}
+	return nil
 }
 
 // startProcess asks the supervisor to start the process; it waits for a VM

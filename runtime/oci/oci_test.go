@@ -210,6 +210,25 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+func TestCheckProcess(t *testing.T) {
+	for name, c := range map[string]struct {
+		process specs.Process
+		want    string
+	}{
+		"fine":     {specs.Process{Cwd: "/", Args: []string{"true"}}, ""},
+		"no cwd":   {specs.Process{Args: []string{"true"}}, "Cwd property must not be empty"},
+		"relative": {specs.Process{Cwd: "a", Args: []string{"true"}}, "Cwd must be an absolute path"},
+		"nothing":  {specs.Process{Cwd: "/"}, "args must not be empty"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := checkProcess(&c.process)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
 func TestPlanThatWasChanged(t *testing.T) {
 	r := runtimeWith(t, &plan.Plan{Machine: plan.Machine{MemoryMiB: 300}})
 	path := filepath.Join(r.StateDir("c"), supervisor.PlanFile)

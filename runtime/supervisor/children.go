@@ -173,6 +173,7 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 	s.qmp, err = vmm.NewQMP(ctx, conns[plan.FDQMP-3], func(e vmm.Event) {
 		s.log.Debug("QMP event", "name", e.Name, "data", string(e.Data))
 		s.ending.notice(e)
+		s.hotplug.notice(e)
 	})
 	return err
 }

@@ -135,6 +135,31 @@ func (g *guest) shutdown(ctx context.Context) error {
 	return nil
 }
 
+// changeNetwork has the guest follow a change of the network.
+func (g *guest) changeNetwork(ctx context.Context, change api.NetworkChange) error {
+	stream, err := g.open(api.Open{Kind: api.KindNetwork})
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := stream.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	if err := api.Write(stream, change); err != nil {
+		return fmt.Errorf("tell the guest of the network: %w", err)
+	}
+	var event api.Event
+	if err := api.Read(stream, &event); err != nil {
+		return fmt.Errorf("wait for the guest to change its network: %w", err)
+	}
+	if event.Type != api.EventReady {
+		return errors.New(event.Message)
+	}
+	return nil
+}
+
 // process is a process in the VM, started or about to be.
 type process struct {
 	stdio   [3]*yamux.Stream // nil for a terminal's stderr

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,13 +42,15 @@ func (s *Supervisor) attachNetwork(context.Context) error {
 		s.log.Warn("network", "unsupported", sentence)
 	}
 	n := &s.network
-	n.interfaces, n.routes = state.Interfaces, state.Routes
+	s.hotplug.known, s.hotplug.plugged = state, map[string]*plugged{}
+	n.interfaces, n.routes = slices.Clone(state.Interfaces), state.Routes
 	for i := range n.interfaces {
 		iface := &n.interfaces[i]
 		if err := s.attach(i, iface); err != nil {
 			return fmt.Errorf("give the VM interface %s: %w", iface.Name, err)
 		}
 	}
+	s.noteStack()
 	n.dnsRelay = len(n.interfaces) > 0 && s.usesDockerResolver()
 	return nil
 }
@@ -92,18 +95,33 @@ func setMTU(iface *api.Interface, nic plan.NIC) error {
 // minMTU6 is the least MTU of IPv6 in bytes (RFC 8200).
 const minMTU6 = 1280
 
-// attach joins interface number i with a tap, and has the host's kernel move its
-// frames where the plan says so.
+// attach gives the machine a device for interface number i, and has the host's
+// kernel move its frames where the plan says so.
 func (s *Supervisor) attach(i int, iface *api.Interface) error {
-	n, p := &s.network, s.plan.Network.For(iface.Name)
-	if err := setMTU(iface, p); err != nil {
+	n, h := &s.network, &s.hotplug
+	a, err := s.join(i, iface)
+	if err != nil {
 		return err
+	}
+	a.nic.FirstFD = plan.FDFirstDisk + len(s.plan.Disks) + len(n.files)
+	n.files = slices.Concat(n.files, a.tap.Queues, a.vhosts)
+	n.qemuArgs = append(n.qemuArgs, a.nic.Args()...)
+	h.plugged[iface.Name] = &plugged{tap: a.tap, slot: atStart}
+	h.next = i + 1
+	return nil
+}
+
+// join joins the interface with tap number i, and opens what moves its frames.
+func (s *Supervisor) join(i int, iface *api.Interface) (*attached, error) {
+	p := s.plan.Network.For(iface.Name)
+	if err := setMTU(iface, p); err != nil {
+		return nil, err
 	}
 	tap, err := vmnet.Attach(iface.Name, vmnet.Join{
 		Index: i, Queues: p.Queues, Mode: s.plan.Network.Mode, Kept: vmnet.Kept(&s.plan.Network),
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, sentence := range tap.Lacks {
 		s.log.Warn("network", "lacks", sentence)
@@ -111,20 +129,15 @@ func (s *Supervisor) attach(i int, iface *api.Interface) error {
 	if p.Model != guestDefaultModel {
 		iface.Driver = p.Model
 	}
-	nic := qemu.NIC{
-		Bus: qemu.Bus(s.plan.Machine.Bus), Index: i, Model: p.Model, MAC: iface.MAC, MTU: iface.MTU,
-		Queues: p.Queues, VHost: p.VHost, FirstFD: plan.FDFirstDisk + len(s.plan.Disks) + len(n.files),
-	}
-	n.files = append(n.files, tap.Queues...)
+	a := &attached{tap: tap, nic: qemu.NIC{
+		On: qemu.Bus(s.plan.Machine.Bus), Index: i, Model: p.Model, MAC: iface.MAC, MTU: iface.MTU, Queues: p.Queues, VHost: p.VHost,
+	}}
 	if p.VHost {
-		vhost, err := vmnet.OpenVHost(p.Queues)
-		if err != nil {
-			return err
+		if a.vhosts, err = vmnet.OpenVHost(p.Queues); err != nil {
+			return nil, errors.Join(err, tap.Close())
 		}
-		n.files = append(n.files, vhost...)
 	}
-	n.qemuArgs = append(n.qemuArgs, nic.Args()...)
-	return nil
+	return a, nil
 }
 
 // guestDefaultModel is the model that the guest always drives.

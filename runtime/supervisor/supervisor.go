@@ -53,6 +53,7 @@ type Supervisor struct {
 	shares  [2]*os.File // QEMU's connections to virtiofsd, until QEMU has them: plan.FDShare, plan.FDVolumes
 	disks   []*os.File  // until QEMU has them
 	network network
+	hotplug hotplug
 	dns     vmnet.DNSRelay
 
 	// fail ends the run: the VM cannot go on, and the cause says why.
@@ -128,6 +129,7 @@ func (s *Supervisor) run(ctx context.Context) (int, error) {
 		s.attachNetwork,
 		s.startQEMU,
 		s.bootGuest,
+		s.watchNetwork,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -8,7 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrClosed is returned by Execute when QEMU closed the monitor.
@@ -88,8 +92,18 @@ func NewQMP(ctx context.Context, conn io.ReadWriteCloser, onEvent func(Event)) (
 // none); the return value is unmarshalled into result unless that is nil. The
 // error is a *CommandError when QEMU refused, ErrClosed when it went away.
 func (q *QMP) Execute(ctx context.Context, command string, args, result any) error {
+	return q.execute(ctx, command, args, result, nil)
+}
+
+// HandFile gives QEMU a descriptor of f, which its next command names name.
+func (q *QMP) HandFile(ctx context.Context, name string, f *os.File) error {
+	return q.execute(ctx, "getfd", map[string]string{"fdname": name}, nil, f)
+}
+
+// execute is Execute that sends a descriptor along, unless f is nil.
+func (q *QMP) execute(ctx context.Context, command string, args, result any, f *os.File) error {
 	answer := make(chan reply, 1)
-	id, err := q.send(command, args, answer)
+	id, err := q.send(command, args, answer, f)
 	if err != nil {
 		return err
 	}
@@ -112,7 +126,7 @@ func (q *QMP) Execute(ctx context.Context, command string, args, result any) err
 	}
 }
 
-func (q *QMP) send(command string, args any, answer chan reply) (uint64, error) {
+func (q *QMP) send(command string, args any, answer chan reply, f *os.File) (uint64, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.err != nil {
@@ -128,11 +142,26 @@ func (q *QMP) send(command string, args any, answer chan reply) (uint64, error) 
 		return 0, fmt.Errorf("encode the arguments of %q: %w", command, err)
 	}
 	q.pending[q.nextID] = answer
-	if _, err := q.conn.Write(append(body, '\n')); err != nil {
+	if err := q.write(append(body, '\n'), f); err != nil {
 		delete(q.pending, q.nextID)
 		return 0, ErrClosed
 	}
 	return q.nextID, nil
+}
+
+// write sends a message, with a descriptor of f unless that is nil.
+func (q *QMP) write(message []byte, f *os.File) error {
+	if f == nil {
+		_, err := q.conn.Write(message)
+		return err
+	}
+	conn, ok := q.conn.(*net.UnixConn)
+	if !ok {
+		return fmt.Errorf("descriptors go through unix sockets, not through %T", q.conn)
+	}
+	// One write takes it whole: it is far smaller than the socket's buffer.
+	_, _, err := conn.WriteMsgUnix(message, unix.UnixRights(int(f.Fd())), nil)
+	return err
 }
 
 // read dispatches what QEMU sends until it closes the connection.

@@ -44,7 +44,7 @@ func main() {
 // lastWords leaves an error on the console, which the host shows.
 func lastWords(err error) {
 	if f, openErr := os.OpenFile("/dev/console", os.O_WRONLY|unix.O_NOCTTY, 0); openErr == nil {
-		fmt.Fprintf(f, "lab: %v\n", err)
+		fmt.Fprintf(f, "%s%v\n", lab.ErrorPrefix, err)
 		_ = f.Close()
 	}
 }

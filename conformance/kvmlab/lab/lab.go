@@ -34,6 +34,9 @@ const (
 	AccelVar   = "RUNCVM_KVM_ACCEL"
 )
 
+// ErrorPrefix begins what the lab's PID 1 says on the console when it gives up.
+const ErrorPrefix = "lab: "
+
 // AlivePeriod is how often the lab shows that it lives.
 const AlivePeriod = 5 * time.Second
 
@@ -50,6 +53,7 @@ type Job struct {
 	Env      []string // all of the environment
 	Programs []Program
 	Limit    time.Duration // for all programs together
+	CPUs     int           // of a lab
 }
 
 // Program is one program of a Job.

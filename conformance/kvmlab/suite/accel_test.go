@@ -1,9 +1,6 @@
 package suite
 
-import (
-	"encoding/json"
-	"testing"
-)
+import "testing"
 
 // TestVerdict runs in the lab and, on a host whose KVM is of no use, outside:
 // the product has to see both for what they are.
@@ -16,9 +13,7 @@ func TestVerdict(t *testing.T) {
 			Reason string
 		}
 	}
-	if err := json.Unmarshal([]byte(b.must("facts", "--bundle", b.dir)), &facts); err != nil {
-		t.Fatal(err)
-	}
+	b.decode(&facts, "facts", "--bundle", b.dir)
 	t.Log(facts.KVM.Reason)
 	equal(t, "usable", facts.KVM.Usable, want == "kvm")
 	var plan struct {
@@ -27,9 +22,7 @@ func TestVerdict(t *testing.T) {
 			Reason string `json:"accel_reason"`
 		}
 	}
-	if err := json.Unmarshal([]byte(b.must("plan", "--format", "json", "--bundle", b.dir)), &plan); err != nil {
-		t.Fatal(err)
-	}
+	b.decode(&plan, "plan", "--format", "json", "--bundle", b.dir)
 	equal(t, "accel", plan.Machine.Accel, want)
 	if plan.Machine.Reason == "" {
 		t.Error("the plan gives no reason")

@@ -39,6 +39,8 @@ func newBundle(t *testing.T, args ...string) *bundle {
 		// By its own context: the test's has ended. Most have nothing to delete.
 		_ = b.runtime().Command(context.Background(), "--root", b.root, "delete", "--force", b.id).Run()
 	})
+	b.options = []string{"--profiles-dir=" + b.profiles()}
+	writeProfiles(t, b.profiles(), "")
 	b.must("spec", "--bundle", b.dir)
 	b.edit(func(config map[string]any) {
 		config["root"] = map[string]any{"path": filepath.Join(os.Getenv(lab.ScratchVar), "rootfs"), "readonly": false}
@@ -56,18 +58,40 @@ func (b *bundle) edit(change func(config map[string]any)) {
 	}
 }
 
-// profile is the host's default profile from here on.
+// profiles is the host's folder of profiles.
+func (b *bundle) profiles() string { return filepath.Join(b.root, "profiles") }
+
+// profile adds to the host's default profile.
 func (b *bundle) profile(blocks string) {
 	b.t.Helper()
-	dir := filepath.Join(b.root, "profiles")
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	writeProfiles(b.t, b.profiles(), blocks)
+}
+
+// writeProfiles writes a host's default profile into a folder. On a busy host a
+// machine in the lab takes minutes to boot.
+func writeProfiles(t *testing.T, dir, blocks string) {
+	t.Helper()
+	files := map[string]string{
+		"patient.hcl": "profile \"patient\" {\n  agent {\n    boot_timeout = \"4m\"\n  }\n}\n",
+		"default.hcl": "profile \"default\" {\n  inherits = [\"patient\"]\n" + blocks + "\n}\n",
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// policy is the host's policy from here on, beside its profile.
+func (b *bundle) policy(blocks string) {
+	b.t.Helper()
+	text := "policy \"lab\" {\n" + blocks + "\n}\n"
+	if err := os.WriteFile(filepath.Join(b.profiles(), "policy.hcl"), []byte(text), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
-	text := "profile \"default\" {\n" + blocks + "\n}\n"
-	if err := os.WriteFile(filepath.Join(dir, "default.hcl"), []byte(text), 0o644); err != nil {
-		b.t.Fatal(err)
-	}
-	b.options = append(b.options, "--profiles-dir="+dir)
 }
 
 func (b *bundle) runtime() harness.Runtime { return harness.Installed() }
@@ -106,6 +130,17 @@ func (b *bundle) must(args ...string) string {
 	return r.Stdout
 }
 
+// decode reads what a verb that has to succeed prints as JSON.
+func (b *bundle) decode(into any, args ...string) {
+	b.t.Helper()
+	if err := json.Unmarshal([]byte(b.must(args...)), into); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// lastLines is how much of a log a failed test shows.
+const lastLines = 20
+
 // detach starts the bundle and leaves it running. Its output goes to the file
 // that is returned.
 func (b *bundle) detach() string {
@@ -117,8 +152,16 @@ func (b *bundle) detach() string {
 	}
 	defer out.Close()
 	b.t.Cleanup(func() {
-		if said, err := os.ReadFile(out.Name()); err == nil && b.t.Failed() {
-			b.t.Logf("the container said: %s", said)
+		if !b.t.Failed() {
+			return
+		}
+		for what, path := range map[string]string{"container": out.Name(), "supervisor": b.statePath("supervisor.log")} {
+			said, err := os.ReadFile(path)
+			if err != nil {
+				continue // the supervisor's is gone with the container
+			}
+			lines := strings.Split(strings.TrimSpace(string(said)), "\n")
+			b.t.Logf("the %s said at last: %s", what, strings.Join(lines[max(0, len(lines)-lastLines):], "\n"))
 		}
 	})
 	cmd := b.command("run", "--detach", "--bundle", b.dir, b.id)

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,10 +27,12 @@ func docker(t *testing.T) *harness.Engine {
 	onKVM(t)
 	harness.Require(t, harness.Docker)
 	engine.once.Do(func() {
+		profiles := filepath.Join(os.Getenv(lab.ScratchVar), "profiles")
+		writeProfiles(t, profiles, "")
 		ctx, cancel := context.WithTimeout(context.Background(), 2*commandLimit)
 		defer cancel()
 		start := time.Now()
-		engine.running, engine.err = harness.Start(ctx, map[string]harness.Runtime{"runcvm": harness.Installed()})
+		engine.running, engine.err = harness.Start(ctx, map[string]harness.Runtime{"runcvm": harness.Installed("--profiles-dir=" + profiles)})
 		t.Logf("the engine's start took %s", time.Since(start).Round(time.Millisecond))
 		if engine.err == nil {
 			start = time.Now()
@@ -75,8 +78,34 @@ func TestDockerExecAndStop(t *testing.T) {
 	must("run", "--detach", "--name", name, "--runtime", "runcvm", harness.Image,
 		"sh", "-c", "trap 'echo stopping; exit 9' TERM; echo ready; while :; do sleep 1 & wait $!; done")
 	equal(t, "exec", dockerRun(t, e, "exec", name, "sh", "-c", "echo exec; exit 5"), harness.Result{Stdout: "exec\n", Code: 5})
+	testPlanned(t, must("inspect", "--format", "{{.Id}}", name))
 	must("stop", "--time", "60", name)
 	equal(t, "logs", must("logs", name), "ready\nstopping")
 	equal(t, "exit code", must("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", name), "exited 9")
 	must("rm", name)
+}
+
+// testPlanned looks at the plan of a running container of the engine's: KVM, a
+// vsock stream, and the network's frames moved by the host's kernel.
+func testPlanned(t *testing.T, id string) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(harness.RunDir(), "state", "*", id, "plan.json"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("plans of the container %s: %v, %v", id, found, err)
+	}
+	body, err := os.ReadFile(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plan struct {
+		Machine struct{ Accel string }
+		Agent   agentPlan
+		Network struct{ VHost bool }
+	}
+	if err := json.Unmarshal(body, &plan); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "accelerator", plan.Machine.Accel, "kvm")
+	equal(t, "transport", plan.Agent.Transport, "vsock")
+	equal(t, "vhost-net", plan.Network.VHost, true)
 }

@@ -33,6 +33,10 @@ network {
 agent {
   transport = "virtio-serial" # has no worker of the kernel's
 }`)
+	// The lab has one processor, beyond which the built-in policy lets nobody go.
+	b.policy(`limit "machine.cpus" {
+  max = 2
+}`)
 	w.serve(t, "serve", peerAddress+":7")
 	b.detach()
 

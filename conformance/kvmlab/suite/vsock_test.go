@@ -54,11 +54,17 @@ type agentPlan struct {
 	Reason    string `json:"transport_reason"`
 }
 
-// stateFile reads a file of the running container's state folder.
+// statePath is a file of the container's state folder, which it has as long as
+// it is not deleted.
+func (b *bundle) statePath(name string) string {
+	sum := sha256.Sum256([]byte(b.root))
+	return filepath.Join(harness.RunDir(), "state", fmt.Sprintf("%x", sum[:4]), b.id, name)
+}
+
+// stateFile reads a file of the container's state folder.
 func (b *bundle) stateFile(name string) []byte {
 	b.t.Helper()
-	sum := sha256.Sum256([]byte(b.root))
-	body, err := os.ReadFile(filepath.Join(harness.RunDir(), "state", fmt.Sprintf("%x", sum[:4]), b.id, name))
+	body, err := os.ReadFile(b.statePath(name))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -146,32 +152,41 @@ func TestVsockCollision(t *testing.T) {
 }
 
 // TestVsockFallback has every cause for which a stream goes by virtio-serial,
-// with its reason in the plan.
+// with its reason in the facts and in the plan. Two of them boot.
 func TestVsockFallback(t *testing.T) {
 	onKVM(t)
 	for _, test := range []struct {
 		name    string
 		prepare func(t *testing.T, b *bundle)
 		reason  string
+		boots   bool
 	}{
-		{"missing", withoutDevice, vhostVsock + " does not exist: the kernel module vhost_vsock is not loaded"},
-		{"busy", func(t *testing.T, b *bundle) { busyDevice(t, b, vhostVsock) }, vhostVsock + " is busy (device or resource busy)."},
-		{"denied by cgroup", deniedByCgroup, vhostVsock + " is denied (operation not permitted): the cgroup"},
+		{"missing", withoutDevice, vhostVsock + " does not exist: the kernel module vhost_vsock is not loaded", true},
+		{"busy", func(t *testing.T, b *bundle) { busyDevice(t, b, vhostVsock) }, vhostVsock + " is busy (device or resource busy).", false},
+		{"denied by cgroup", deniedByCgroup, vhostVsock + " is denied (operation not permitted): the cgroup", false},
 		{"no context id", func(t *testing.T, b *bundle) {
 			for _, cid := range candidates(b.id) {
 				occupy(t, cid)
 			}
-		}, vhostVsock + " opens, but is busy: each of the 32 context ids"},
+		}, vhostVsock + " opens, but is busy: each of the 32 context ids", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBundle(t, "sleep", "infinity")
 			test.prepare(t, b)
+			if !test.boots {
+				var facts struct{ Vsock struct{ Reason string } }
+				b.decode(&facts, "facts", "--bundle", b.dir)
+				contains(t, "reason in the facts", facts.Vsock.Reason, test.reason)
+				var plan struct{ Agent agentPlan }
+				b.decode(&plan, "plan", "--format", "json", "--bundle", b.dir)
+				equal(t, "planned transport", plan.Agent.Transport, "virtio-serial")
+				contains(t, "reason in the plan", plan.Agent.Reason, test.reason)
+				return
+			}
 			b.detach()
 			agent := b.agent()
 			equal(t, "transport", agent.Transport, "virtio-serial")
-			if !strings.HasPrefix(agent.Reason, test.reason) {
-				t.Errorf("the reason is %q, want %q", agent.Reason, test.reason)
-			}
+			contains(t, "reason", agent.Reason, test.reason)
 			equal(t, "device", b.device(), "virtio-serial")
 			b.must("delete", "--force", b.id)
 		})
@@ -202,7 +217,7 @@ func TestVsockLostOnTheWay(t *testing.T) {
 	if err := os.WriteFile(script, []byte("#!/bin/sh\nexec runc \"$@\" 3</dev/null\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	b.options = []string{"--runtime=" + script}
+	b.options = append(b.options, "--runtime="+script)
 	b.detach()
 	equal(t, "planned transport", b.agent().Transport, "vsock")
 	equal(t, "device", b.device(), "virtio-serial")

@@ -61,7 +61,8 @@ func (t *Tools) Firmware() []string {
 func (t *Tools) Virtiofsd(ctx context.Context, fd int, dir, cache string) *exec.Cmd {
 	socket := "--fd=" + strconv.Itoa(fd)
 	if t.virtiofsdKind == "rust" {
-		return t.Command(ctx, t.virtiofsdPath, socket, "--shared-dir="+dir, "--sandbox=chroot", "--cache="+cache)
+		// An overlay takes no mount points for its lower folder.
+		return t.Command(ctx, t.virtiofsdPath, socket, "--shared-dir="+dir, "--sandbox=chroot", "--cache="+cache, "--no-announce-submounts")
 	}
 	return t.Command(ctx, t.virtiofsdPath, socket, "-f", "-o", "source="+dir, "-o", "sandbox=chroot", "-o", "cache="+cache)
 }
