@@ -33,8 +33,8 @@ func Compile(profile *schema.Profile, spec *specs.Spec, facts *plan.Facts) (*pla
 	c.compileMachine()
 	c.compileInit()
 	c.compileDisplay()
-	c.compileKernel()
 	c.compileFirmware()
+	c.compileKernel()
 	c.compileRootfs()
 	c.compileNetwork()
 	c.compileCgroupfs()
@@ -60,11 +60,8 @@ type compiler struct {
 
 	plan  *plan.Plan
 	diags diag.Diagnostics
-	// kernelVsock says that the initramfs of the chosen kernel drives a vsock
-	// device.
-	kernelVsock bool
-	// kernelNICs are the models of network devices that it drives beside virtio's.
-	kernelNICs []string
+	// kernelCan is what the chosen kernel can be used for.
+	kernelCan plan.KernelAbilities
 }
 
 // linux returns the spec's Linux part, empty when there is none.

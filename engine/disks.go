@@ -18,7 +18,8 @@ import (
 // what is mounted there or below.
 const disksDir = "/disks"
 
-// maxDisks bounds a machine's disks: each takes a PCI slot of q35's first bus.
+// maxDisks bounds a machine's disks: each takes a PCI slot of q35's first bus, or
+// one of the 24 devices of a microvm.
 const maxDisks = 16
 
 // compileDisks decides where the profile's disks lie and mounts them in the
@@ -193,11 +194,19 @@ func (c *compiler) diskArguments(q *qemu.CommandLine) {
 			queues = max(1, c.profile.Most(schema.DiskQueues.Attribute, min(c.plan.Machine.CPUs, 16)))
 		}
 		q.Disk(qemu.Disk{
+			Bus:  qemu.Bus(c.plan.Machine.Bus),
 			Name: d.Name, FD: plan.FDFirstDisk + i, Set: i,
-			AIO:     schema.DiskAIO.In(c.profile, d.Name),
-			Cache:   schema.DiskCache.In(c.profile, d.Name),
-			Discard: schema.DiskDiscard.In(c.profile, d.Name),
-			Queues:  queues, IOThread: schema.DiskIOThread.In(c.profile, d.Name),
+			AIO:      schema.DiskAIO.In(c.profile, d.Name),
+			Cache:    schema.DiskCache.In(c.profile, d.Name),
+			Discard:  schema.DiskDiscard.In(c.profile, d.Name),
+			Queues:   queues,
+			IOThread: schema.DiskIOThread.In(c.profile, d.Name) && c.hasIOThreads(),
 		})
 	}
+}
+
+// hasIOThreads says whether a thread other than QEMU's main one can do a
+// device's I/O. On virtio-mmio, only KVM lets it hear of the guest's requests.
+func (c *compiler) hasIOThreads() bool {
+	return c.plan.Machine.Bus == busPCI || c.plan.Machine.Accel == "kvm"
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/runcvm/runcvm/engine/plan"
@@ -71,6 +72,10 @@ func (c *compiler) checkScreen() {
 		}
 		return
 	}
+	if c.plan.Machine.Type == plan.MachineMicroVM {
+		c.diags.Errorf("Machine without a screen",
+			"machine.type is \"microvm\", which has no bus for a graphics adapter, and display.vga is %q. Use machine.type = \"q35\", or display.mode \"headless\" or \"serial\".%s", d.VGA, c.blame(schema.MachineType.Attribute))
+	}
 	if firmware := schema.FirmwareType.Of(c.profile); firmware == "qboot" {
 		c.diags.Errorf("Firmware without a screen",
 			"firmware.type is \"qboot\", which does not set up a graphics adapter, and display.vga is %q. Use \"seabios\".%s", d.VGA, c.blame(schema.FirmwareType.Attribute))
@@ -79,7 +84,6 @@ func (c *compiler) checkScreen() {
 
 // Devices of the guest that can be the entrypoint's terminal.
 const (
-	serialConsole = "/dev/ttyS0"
 	screenConsole = "/dev/tty1"
 	kernelConsole = "/dev/console" // which is the serial port
 )
@@ -94,7 +98,7 @@ func (c *compiler) compileConsole() {
 	}
 	switch d.Mode {
 	case plan.DisplaySerial:
-		d.Console = serialConsole
+		d.Console = "/dev/" + c.serialPort()
 	case plan.DisplayCurses:
 		d.Console = screenConsole
 		if !terminal {
@@ -108,10 +112,13 @@ func (c *compiler) compileConsole() {
 // wait for it: the emulated one takes its time, too.
 func (c *compiler) serialLine() string {
 	if c.plan.Display.Mode == plan.DisplaySerial {
-		return "ttyS0,115200"
+		return c.serialPort() + ",115200"
 	}
-	return "ttyS0"
+	return c.serialPort()
 }
+
+// serialPort is the kernel's name for the port with its console.
+func (c *compiler) serialPort() string { return "ttyS" + strconv.Itoa(c.consolePort()) }
 
 // consoleEnvironment is the environment of an entrypoint at the screen. An engine
 // has TERM for its own terminal.

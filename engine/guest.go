@@ -28,7 +28,7 @@ func (c *compiler) compileAgent() {
 func (c *compiler) compileTransport() {
 	a := &c.plan.Agent
 	usable, reason := c.facts.Vsock.Usable, c.facts.Vsock.Reason
-	if k := c.plan.Kernel; usable && k.Version != "" && !c.kernelVsock {
+	if k := c.plan.Kernel; usable && k.Version != "" && !c.kernelCan.Vsock {
 		usable = false
 		reason = fmt.Sprintf("The initramfs of the kernel %s has no driver for vsock. Where the kernel itself has one, \"runcvm install\" adds it.", k.Version)
 	}

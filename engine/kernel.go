@@ -22,6 +22,7 @@ func (c *compiler) compileKernel() {
 	k.Image = path.Join(plan.KernelMount, k.Image)
 	k.Initramfs = path.Join(plan.KernelMount, plan.KernelInitrd)
 	c.plan.Kernel = k
+	c.checkKernelFits()
 	c.plan.Kernel.CommandLine = strings.Join(c.kernelArguments(), " ")
 	if n := len(c.plan.Kernel.CommandLine); n >= maxCommandLine {
 		c.diags.Errorf("Kernel command line too long",
@@ -43,8 +44,8 @@ func (c *compiler) kernelArguments() []string {
 		// The crypto self-tests are a seventh of the boot.
 		"cryptomgr.notests",
 		"random.trust_cpu=on",
-		// One serial port is there; probing for three more takes time.
-		"8250.nr_uarts=1",
+		// No more serial ports are there; probing for them takes time.
+		"8250.nr_uarts="+strconv.Itoa(c.consolePort()+1),
 	)
 	if c.plan.Machine.CPUs == 1 {
 		// Skips the rewriting of locks for several CPUs, a sixth of the boot.
@@ -56,7 +57,7 @@ func (c *compiler) kernelArguments() []string {
 		args = append(args, c.kvmArguments()...)
 	} else if khz := c.facts.Host.TSCKHz; khz > 0 {
 		// The guest's counter is the host's: no need to measure it against a timer
-		// that a busy host delivers late.
+		// that a busy host delivers late, or that a microvm does not have.
 		args = append(args, "tsc_early_khz="+strconv.Itoa(khz))
 	}
 	if d, ok := catalogue.Find(c.plan.Kernel.Distribution); ok {
@@ -66,12 +67,15 @@ func (c *compiler) kernelArguments() []string {
 	return append(args, schema.KernelAppend.Of(c.profile)...)
 }
 
-// compileFirmware checks that the firmware is installed.
-func (c *compiler) compileFirmware() {
-	firmware := schema.FirmwareType.Of(c.profile)
-	if firmware == "qboot" && !c.facts.Tools.Qboot {
-		c.diags.Errorf("Firmware not installed",
-			"firmware.type is \"qboot\", which the tool root %s does not have. Use \"seabios\", or run \"runcvm install\" again.%s", c.facts.Tools.Root, c.blame(schema.FirmwareType.Attribute))
+// checkKernelFits reports what the machine needs of the kernel that it lacks.
+func (c *compiler) checkKernelFits() {
+	k := c.plan.Kernel
+	if c.plan.Firmware.Type == firmwareEFI && !c.kernelCan.EFI {
+		c.diags.Errorf("Kernel not for EFI",
+			"firmware.type is \"efi\", and EFI firmware cannot start the kernel %s: it was built without CONFIG_EFI_STUB. Use another kernel, or \"seabios\" or \"qboot\".%s", k.Version, c.blame(schema.FirmwareType.Attribute))
 	}
-	c.plan.Firmware = plan.Firmware{Type: firmware}
+	if c.plan.Machine.Bus == busMMIO && !c.kernelCan.MMIO {
+		c.diags.Errorf("Kernel not for this machine",
+			"machine.type is \"microvm\", whose devices need the driver virtio_mmio, and the initramfs of the kernel %s does not have it. Where the kernel itself has it, \"runcvm install\" adds it. Use another kernel, or machine.type = \"q35\".%s", k.Version, c.blame(schema.MachineType.Attribute))
+	}
 }

@@ -93,7 +93,7 @@ func (c *compiler) kernelOfImage() (plan.Kernel, bool) {
 		c.diags.Errorf("No kernel in the image", "%s Install the distribution's kernel package in the image, or use another source.%s", detail, c.blame(schema.KernelSource.Attribute))
 		return plan.Kernel{}, false
 	}
-	c.kernelVsock, c.kernelNICs = k.Vsock, k.NICs
+	c.kernelCan = k.KernelAbilities
 	d, _ := catalogue.Find(k.Distribution)
 	return plan.Kernel{
 		Source:       "image",
@@ -101,7 +101,7 @@ func (c *compiler) kernelOfImage() (plan.Kernel, bool) {
 		Distribution: k.Distribution,
 		Version:      k.Version,
 		HostDir:      c.builtDir(k.Digest),
-		Image:        plan.KernelBoot,
+		Image:        c.bootable(plan.KernelBoot),
 		Build:        &plan.KernelBuild{Root: c.facts.Bundle.RootPath, Image: k.Image, Modules: k.Modules, Formats: d.Places.Formats},
 	}, true
 }
@@ -123,13 +123,13 @@ func (c *compiler) kernelOfFiles() (plan.Kernel, bool) {
 		c.diags.Errorf("Kernel files unusable", "The kernel's files cannot be booted: %s. They are files of the host.%s", f.Problem, c.blame(schema.KernelImage.Attribute))
 		return plan.Kernel{}, false
 	}
-	c.kernelVsock, c.kernelNICs = f.Vsock, f.NICs
+	c.kernelCan = f.KernelAbilities
 	return plan.Kernel{
 		Source:  "files",
 		Reason:  fmt.Sprintf("The profile names the host's file %s.", f.Image),
 		Version: f.Version,
 		HostDir: c.builtDir(f.Digest),
-		Image:   plan.KernelBoot,
+		Image:   c.bootable(plan.KernelBoot),
 		Build:   &plan.KernelBuild{Root: "/", Image: f.Image, Modules: f.Modules, Initramfs: f.Initramfs},
 	}, true
 }
@@ -190,7 +190,7 @@ func (c *compiler) whyDefault(name string, words []string, missing string) strin
 }
 
 func (c *compiler) installed(k *plan.InstalledKernel, reason string) plan.Kernel {
-	c.kernelVsock, c.kernelNICs = k.Vsock, k.NICs
+	c.kernelCan = k.KernelAbilities
 	image := plan.KernelImage
 	// A kernel that is entered directly does not learn of the text screen that the
 	// firmware has set up.
@@ -200,8 +200,17 @@ func (c *compiler) installed(k *plan.InstalledKernel, reason string) plan.Kernel
 	}
 	return plan.Kernel{
 		Source: "catalogue", Reason: reason,
-		Distribution: k.Distribution, Version: k.Version, HostDir: k.HostDir, Image: image,
+		Distribution: k.Distribution, Version: k.Version, HostDir: k.HostDir, Image: c.bootable(image),
 	}
+}
+
+// bootable is the file of a kernel's folder that the firmware starts: image,
+// unless that is not for it.
+func (c *compiler) bootable(image string) string {
+	if c.plan.Firmware.Type == firmwareEFI {
+		return plan.KernelImage // EFI starts programs of its own form, which the bzImage has
+	}
+	return image
 }
 
 func (c *compiler) findInstalled(distribution, version string) *plan.InstalledKernel {

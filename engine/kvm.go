@@ -67,29 +67,6 @@ func (c *compiler) addAccelerator(q *qemu.CommandLine) {
 	}
 }
 
-// cpuModel is the host's processor under KVM, all that can be translated under
-// TCG, and what is masked or added.
-func (c *compiler) cpuModel() (model string, properties []qemu.Property) {
-	onOff := func(name string, on bool) qemu.Property {
-		return qemu.Property{Name: name, Value: map[bool]string{true: "on", false: "off"}[on]}
-	}
-	if !c.plan.Machine.Nested {
-		properties = append(properties, onOff("svm", false))
-	}
-	if c.plan.Machine.Accel != "kvm" {
-		return "max", properties
-	}
-	if !c.plan.Machine.Nested {
-		properties = append(properties, onOff("vmx", false))
-	}
-	// QEMU's own choice is "on", which costs at each switch of a vCPU that counts.
-	properties = append(properties, onOff("pmu", c.pmu()))
-	if schema.KVMHintDedicated.Of(c.profile) {
-		properties = append(properties, onOff("kvm-hint-dedicated", true))
-	}
-	return "host", properties
-}
-
 // kvmArguments are words of the kernel's command line.
 func (c *compiler) kvmArguments() []string {
 	if schema.KVMHaltPoll.Of(c.profile) == "guest" {

@@ -6,6 +6,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/engine/qemu"
 	"github.com/runcvm/runcvm/schema"
 	"github.com/runcvm/runcvm/schema/units"
 )
@@ -15,6 +16,8 @@ const (
 	// minMemoryMiB is what Debian's kernel and an initramfs with a few modules
 	// need to reach user space.
 	minMemoryMiB = 96
+	// minEFIMemoryMiB is what EFI firmware needs to load that.
+	minEFIMemoryMiB = 192
 	// translationMiB is TCG's buffer for translated code. QEMU's default is an
 	// eighth of the host's memory, which no limit of a container can count on.
 	translationMiB = 128
@@ -27,11 +30,15 @@ const maxCPUs = 255
 
 // compileMachine decides accelerator, vCPUs and RAM.
 func (c *compiler) compileMachine() {
-	m := plan.Machine{Type: "q35", OverheadMiB: processesMiB}
+	m := plan.Machine{Type: schema.MachineType.Of(c.profile), Bus: busPCI, OverheadMiB: processesMiB}
+	if m.Type == plan.MachineMicroVM {
+		m.Bus = busMMIO
+	}
 	m.Accel, m.AccelReason = c.accel()
 	m.KVMDescriptor = m.Accel == "kvm" && c.takesKVMDescriptor()
 	m.Nested = c.nested(m.Accel)
 	m.USB = schema.MachineUSB.Of(c.profile)
+	m.CPU = c.cpu(m.Accel, m.Nested)
 	m.CPUs = schema.MachineCPUs.Of(c.profile)
 	if m.CPUs < 1 || m.CPUs > maxCPUs {
 		c.diags.Errorf("Impossible number of vCPUs", "A machine has from 1 to %d vCPUs, not %d.%s", maxCPUs, m.CPUs, c.blame(schema.MachineCPUs.Attribute))
@@ -46,10 +53,38 @@ func (c *compiler) compileMachine() {
 	if host := c.facts.Host.MemoryMiB; host > 0 && m.MemoryMiB > host {
 		c.warn("More memory than the host has", "The machine's memory is %s, the host has %dM: the host ends the machine when the guest uses it up.", memory, host)
 	}
+	c.compileMemory(&m)
+	c.checkMicroVM(m)
 	if m.Accel == "tcg" {
 		m.OverheadMiB += translationMiB
 	}
 	c.plan.Machine = m
+}
+
+// Buses of virtio devices, by the names that package qemu has for them.
+const (
+	busPCI  = string(qemu.PCI)
+	busMMIO = string(qemu.MMIO)
+)
+
+// checkMicroVM reports what a microvm cannot do.
+func (c *compiler) checkMicroVM(m plan.Machine) {
+	if m.Type != plan.MachineMicroVM {
+		return
+	}
+	const mend = "Leave it, or use machine.type = \"q35\"."
+	if m.MaxMemoryMiB > 0 {
+		c.diags.Errorf("Memory that cannot grow",
+			"machine.max_memory is %dM, and a machine of the type \"microvm\" takes no memory while it runs. %s%s", m.MaxMemoryMiB, mend, c.blame(schema.MachineMaxMemory.Attribute))
+	}
+	if m.USB {
+		c.diags.Errorf("USB without PCI",
+			"machine.usb is true, and the USB controller is a PCI device, which a machine of the type \"microvm\" has no bus for. %s%s", mend, c.blame(schema.MachineUSB.Attribute))
+	}
+	if m.Accel == "tcg" && c.facts.Host.TSCKHz == 0 {
+		c.diags.Errorf("Frequency of the counter unknown",
+			"machine.type is \"microvm\", which has no timer to measure the processor's time stamp counter by, and this host does not tell the counter's frequency: the guest's kernel would wait for ever. Use \"q35\".%s", c.blame(schema.MachineType.Attribute))
+	}
 }
 
 // accel chooses the accelerator and gives the reason of a choice by "auto".

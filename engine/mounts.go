@@ -77,7 +77,7 @@ func (c *compiler) compileMounts() {
 		shared = append(shared, m)
 	}
 	container = c.addSystemMounts(container)
-	container = append(container, c.toolMounts()...)
+	container = append(c.sizeShm(container), c.toolMounts()...)
 	if source, destination := c.compileModules(); source != "" {
 		container = append(container, specs.Mount{
 			Destination: path.Join(plan.VolumesMount, plan.ModulesVolume), Type: "bind", Source: source,

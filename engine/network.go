@@ -43,7 +43,9 @@ func (c *compiler) compileNetwork() {
 	}
 	n.Mode, n.ModeReason = c.networkMode()
 	n.Ports = c.keptPorts()
-	n.Slots = schema.NetworkSlots.Of(c.profile)
+	if c.plan.Machine.Bus == busPCI { // whose ports they are
+		n.Slots = schema.NetworkSlots.Of(c.profile)
+	}
 	n.NIC, n.VHostReason = c.nic(""), ""
 	if schema.NetworkVHost.Of(c.profile) == automatic && n.Model == virtioModel {
 		n.VHostReason = c.facts.VHostNet.Reason

@@ -50,10 +50,15 @@ func (c *compiler) nic(name string) plan.NIC {
 		Queues: c.queues(what, model.value, pick(c, name, schema.NICQueues, schema.NetworkQueues)),
 		VHost:  c.vhost(what, model.value, pick(c, name, schema.NICVHost, schema.NetworkVHost)),
 	}
-	if k := c.plan.Kernel; model.value != virtioModel && k.Version != "" && !slices.Contains(c.kernelNICs, model.value) {
+	if c.plan.Machine.Bus == busMMIO && model.value != virtioModel {
+		c.diags.Errorf("Network device not for this machine",
+			"The %s is to be the model %q, which needs a PCI bus, and machine.type is \"microvm\". Use \"virtio\", or machine.type = \"q35\".%s", what, model.value, c.blame(model.from))
+		return nic
+	}
+	if k := c.plan.Kernel; model.value != virtioModel && k.Version != "" && !slices.Contains(c.kernelCan.NICs, model.value) {
 		c.diags.Errorf("No driver for the network device",
 			"The %s is to be the model %q, and the kernel %s has no driver for it. It drives %s. Debian's generic kernel drives all of them (kernel.version).%s",
-			what, model.value, k.Version, list(append([]string{virtioModel}, c.kernelNICs...)), c.blame(model.from))
+			what, model.value, k.Version, list(append([]string{virtioModel}, c.kernelCan.NICs...)), c.blame(model.from))
 	}
 	return nic
 }

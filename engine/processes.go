@@ -7,7 +7,6 @@ import (
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/engine/qemu"
 	"github.com/runcvm/runcvm/schema"
-	"github.com/runcvm/runcvm/schema/units"
 )
 
 // compileProcesses writes the command lines of the supervisor's children.
@@ -44,14 +43,15 @@ func (c *compiler) qemuArguments() []string {
 	q.Properties("name", "", qemu.Property{Name: "debug-threads", Value: "on"})
 	q.Properties("machine", m.Type, c.machineProperties()...)
 	c.addAccelerator(&q)
+	if m.Bus == busMMIO {
+		// virtiofs and vsock have no legacy form, which is QEMU's own choice.
+		q.Properties("global", "", qemu.Property{Name: "virtio-mmio.force-legacy", Value: "off"})
+	}
 	model, properties := c.cpuModel()
 	q.Properties("cpu", model, properties...)
 	q.Properties("smp", "", qemu.Number("cpus", m.CPUs), qemu.Number("sockets", 1), qemu.Number("cores", m.CPUs), qemu.Number("threads", 1))
-	q.Properties("m", "", qemu.Property{Name: "size", Value: strconv.Itoa(m.MemoryMiB) + "M"})
-	q.Object(qemu.MemoryBackendMemfd{ID: "ram", Size: int64(units.Bytes(m.MemoryMiB) * units.MiB), Share: true})
-	if c.plan.Firmware.Type == "qboot" {
-		q.Value("bios", "qboot.rom")
-	}
+	c.addMemory(&q)
+	c.addFirmware(&q)
 	q.Value("kernel", k.Image)
 	q.Value("initrd", k.Initramfs)
 	q.Value("append", k.CommandLine)
@@ -59,15 +59,16 @@ func (c *compiler) qemuArguments() []string {
 	q.Socket("qmp", plan.FDQMP)
 	q.Properties("mon", "", qemu.Property{Name: "chardev", Value: "qmp"}, qemu.Property{Name: "mode", Value: "control"})
 	q.Socket("console", plan.FDConsole)
-	q.Value("serial", "chardev:console")
+	c.addConsole(&q)
+	bus := qemu.Bus(m.Bus)
 	if c.plan.Agent.Transport == plan.TransportSerial {
-		q.Append(qemu.AgentPort(plan.FDAgent))
+		q.Append(qemu.AgentPort(bus, plan.FDAgent))
 	}
 	q.Socket("share", plan.FDShare)
-	q.Device(qemu.VhostUserFSPCI{ID: "sharefs", Chardev: "share", Tag: shareTag, QueueSize: 1024})
+	q.Device(qemu.VhostUserFS{Bus: bus, ID: "sharefs", Chardev: "share", Tag: shareTag, QueueSize: 1024})
 	if c.plan.Rootfs.VolumesCache != "" {
 		q.Socket("volumes", plan.FDVolumes)
-		q.Device(qemu.VhostUserFSPCI{ID: "volumesfs", Chardev: "volumes", Tag: volumesTag, QueueSize: 1024})
+		q.Device(qemu.VhostUserFS{Bus: bus, ID: "volumesfs", Chardev: "volumes", Tag: volumesTag, QueueSize: 1024})
 	}
 	c.diskArguments(&q)
 	for i := range c.plan.Network.Slots {
@@ -78,8 +79,16 @@ func (c *compiler) qemuArguments() []string {
 }
 
 func (c *compiler) machineProperties() []qemu.Property {
-	properties := []qemu.Property{
-		{Name: "memory-backend", Value: "ram"},
+	properties := append([]qemu.Property{{Name: "memory-backend", Value: "ram"}}, c.firmwareProperties()...)
+	if c.plan.Machine.Type == plan.MachineMicroVM {
+		return append(properties,
+			// The guest finds the devices by ACPI, and powers off by it.
+			qemu.Property{Name: "acpi", Value: "on"},
+			// The time of day is read from it.
+			qemu.Property{Name: "rtc", Value: "on"},
+		)
+	}
+	properties = append(properties, []qemu.Property{
 		// None of these is used, and the guest would look for each of them. Not
 		// graphics=off: SeaBIOS then writes to the console.
 		{Name: "vmport", Value: "off"},
@@ -87,12 +96,21 @@ func (c *compiler) machineProperties() []qemu.Property {
 		{Name: "sata", Value: "off"},
 		{Name: "i8042", Value: "off"},
 		{Name: "usb", Value: "off"}, // the controller is a device, see displayDevices
-	}
+	}...)
 	if c.plan.Display.VGA != noVGA {
 		// The keyboard of who looks at the screen: every kernel drives it.
 		properties = slices.DeleteFunc(properties, func(p qemu.Property) bool { return p.Name == "i8042" })
 	}
 	return properties
+}
+
+// addConsole writes the kernel's console.
+func (c *compiler) addConsole(q *qemu.CommandLine) {
+	if port := c.consolePort(); port > 0 {
+		q.Device(qemu.ISASerial{ID: "console-port", Chardev: "console", Index: port})
+		return
+	}
+	q.Value("serial", "chardev:console")
 }
 
 // virtiofsdArguments serves the directory dir on an inherited socket. Both

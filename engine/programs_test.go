@@ -29,28 +29,56 @@ func TestProgramsAcceptArguments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, firmware := range []string{"seabios", "qboot"} {
-		t.Run(firmware, func(t *testing.T) {
+	for name, k := range map[string]struct {
+		blocks string
+		asks   []question
+	}{
+		"seabios": {"firmware {\n type = \"seabios\"\n debug = true\n }", nil},
+		"qboot":   {"firmware {\n type = \"qboot\"\n }", nil},
+		"efi":     {"firmware {\n type = \"efi\"\n debug = true\n }", []question{{`"query-block"`, `efivars.fd`}}},
+		"microvm": {"machine {\n type = \"microvm\"\n }", []question{
+			{`"query-pci"`, `"return": []`},
+			{`"qom-list","arguments":{"path":"/machine/peripheral"}`, `child<vhost-user-fs-device>`},
+		}},
+		"memory": {"machine {\n memory = \"128M\"\n max_memory = \"1G\"\n memory_backend = \"shm\"\n prealloc = true\n }", []question{
+			{`"query-memdev"`, `"prealloc": true`},
+			{`"qom-get","arguments":{"path":"/machine","property":"memory"}`, `"max-size": 1073741824`},
+			// There is room for it.
+			{`"object-add","arguments":{"qom-type":"memory-backend-ram","id":"more","size":134217728}`, `"return"`},
+			{`"device_add","arguments":{"driver":"pc-dimm","id":"dimm","memdev":"more"}`, `"return"`},
+			{`"query-memory-devices"`, `"id": "dimm"`},
+			{`"query-memory-size-summary"`, `"plugged-memory": 134217728`},
+		}},
+		"processor": {"machine {\n cpu_model = \"Nehalem\"\n cpu_features = [\"+rdrand\", \"-ssse3\"]\n }", []question{
+			{`"qom-get","arguments":{"path":"/machine/unattached/device[0]","property":"type"}`, `Nehalem-x86_64-cpu`},
+			{`"qom-get","arguments":{"path":"/machine/unattached/device[0]","property":"rdrand"}`, `"return": true`},
+			{`"qom-get","arguments":{"path":"/machine/unattached/device[0]","property":"ssse3"}`, `"return": false`},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
 			spec, facts := dockerSpec(t), hostFacts(t)
 			facts.Tools = tools
-			profile := fmt.Sprintf("profile \"default\" {\n firmware {\n type = %q\n }\n}\n", firmware)
-			p, diags := engine.Compile(resolve(t, profile, spec, facts), spec, facts)
+			p, diags := engine.Compile(resolve(t, "profile \"default\" {\n "+k.blocks+"\n}\n", spec, facts), spec, facts)
 			if err := diags.Err(); err != nil {
 				t.Fatal(err)
 			}
-			acceptArguments(t, tools.Root, p)
+			acceptArguments(t, tools, p, k.asks)
 		})
 	}
 }
 
+// question is a command of QMP, and what the answer has in it.
+type question struct{ execute, want string }
+
 // inToolRoot is a command line that runs argv with root as its root, which is a
 // mount as in a container, and a /proc of its own in it.
 func inToolRoot(root string, argv []string) []string {
-	const script = `mount --rbind "$0" "$0" && mount -t proc proc "$0/proc" && exec chroot "$0" "$@"`
+	const script = `mount --rbind "$0" "$0" && mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/dev" && mkdir "$0/dev/shm" &&
+		mount -t tmpfs tmpfs "$0/run/runcvm" && cp "$0` + plan.EFIVars + `" "$0/run/runcvm/` + plan.EFIVarsState + `" && exec chroot "$0" "$@"`
 	return append([]string{"unshare", "--mount", "sh", "-c", script, root}, argv...)
 }
 
-func acceptArguments(t *testing.T, root string, p *plan.Plan) {
+func acceptArguments(t *testing.T, tools plan.Tools, p *plan.Plan, asks []question) {
 	t.Helper()
 	share, err := net.Listen("unix", t.TempDir()+"/share")
 	if err != nil {
@@ -62,7 +90,7 @@ func acceptArguments(t *testing.T, root string, p *plan.Plan) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	server := startProgram(t, "virtiofsd", inToolRoot(root, p.Processes["virtiofsd"].Argv), []*os.File{listener})
+	server := startProgram(t, "virtiofsd", inToolRoot(tools.Root, p.Processes["virtiofsd"].Argv), []*os.File{listener})
 
 	connection, err := net.Dial("unix", share.Addr().String())
 	if err != nil {
@@ -77,14 +105,15 @@ func acceptArguments(t *testing.T, root string, p *plan.Plan) {
 	qmp, qmpPeer := socketPair(t)
 	_, consolePeer := socketPair(t)
 	_, agentPeer := socketPair(t)
+	_, firmwarePeer := socketPair(t)
 	argv := append(withoutKernel(p.Processes["qemu"].Argv), "-S")
-	argv = append(argv, qemu.NIC{Model: "virtio", MAC: "02:42:ac:11:00:02", MTU: 1500, Queues: 1, FirstFD: plan.FDFirstDisk}.Args()...)
+	argv = append(argv, qemu.NIC{On: qemu.Bus(p.Machine.Bus), Model: "virtio", MAC: "02:42:ac:11:00:02", MTU: 1500, Queues: 1, FirstFD: plan.FDFirstDisk}.Args()...)
 	tap := openTap(t)
-	machine := startProgram(t, "QEMU", inToolRoot(root, argv), []*os.File{
+	machine := startProgram(t, "QEMU", inToolRoot(tools.Root, argv), []*os.File{
 		plan.FDQMP - 3: qmpPeer, plan.FDConsole - 3: consolePeer, plan.FDAgent - 3: agentPeer,
-		plan.FDShare - 3: shareFD, plan.FDFirstDisk - 3: tap,
+		plan.FDShare - 3: shareFD, plan.FDFirmware - 3: firmwarePeer, plan.FDFirstDisk - 3: tap,
 	})
-	for _, f := range []*os.File{qmpPeer, consolePeer, agentPeer, tap} {
+	for _, f := range []*os.File{qmpPeer, consolePeer, agentPeer, firmwarePeer, tap} {
 		f.Close()
 	}
 
@@ -110,11 +139,31 @@ func acceptArguments(t *testing.T, root string, p *plan.Plan) {
 	expect(`"return"`)
 	fmt.Fprintln(conn, `{"execute":"query-status"}`)
 	expect(`"prelaunch"`)
+	for _, q := range asks {
+		fmt.Fprintf(conn, "{\"execute\":%s}\n", q.execute)
+		answer(replies, t, q)
+	}
 	fmt.Fprintln(conn, `{"execute":"quit"}`)
 	<-machine.ended
 	if machine.err != nil {
 		t.Error(machine.state())
 	}
+}
+
+// answer reads the answer of a question, past events.
+func answer(replies *bufio.Scanner, t *testing.T, q question) {
+	t.Helper()
+	for replies.Scan() {
+		text := replies.Text()
+		if strings.Contains(text, `"event"`) {
+			continue
+		}
+		if !strings.Contains(text, q.want) {
+			t.Errorf("QEMU answers %s with %s, want %s in it", q.execute, text, q.want)
+		}
+		return
+	}
+	t.Fatalf("QEMU does not answer %s", q.execute)
 }
 
 // withoutKernel leaves out the files of a kernel that is not installed.

@@ -263,6 +263,10 @@ func (s *Sources) fill(dir, digest string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	// EFI firmware starts the bzImage.
+	if err := os.Link(boot, filepath.Join(dir, plan.KernelImage)); err != nil {
+		return nil, err
+	}
 	if err := enterDirectly(boot); err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func TestEnsure(t *testing.T) {
 		t.Errorf("the initramfs has %q to load", files["modules/load"])
 	}
 	m, err := ReadManifest(k.HostDir)
-	if err != nil || m.Version != "6.1.0" || m.Builder != filepath.Base(k.HostDir) || len(m.Files) != 2 {
+	if err != nil || m.Version != "6.1.0" || m.Builder != filepath.Base(k.HostDir) || len(m.Files) != 3 {
 		t.Errorf("manifest %+v, %v", m, err)
 	}
 	before := snapshot(t, k.HostDir)
@@ -240,7 +240,7 @@ func TestOfHost(t *testing.T) {
 		"a device":          {plan.KernelFiles{Image: "/dev/zero"}, "device"},
 		"modules missing":   {plan.KernelFiles{Image: root + "/vmlinuz", Modules: root + "/missing"}, "no such file"},
 		"modules a file":    {plan.KernelFiles{Image: root + "/vmlinuz", Modules: initramfs}, "not a folder"},
-		"an empty folder":   {plan.KernelFiles{Image: root + "/vmlinuz", Modules: t.TempDir()}, "has no virtio_pci"},
+		"an empty folder":   {plan.KernelFiles{Image: root + "/vmlinuz", Modules: t.TempDir()}, "has no virtiofs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := OfHost(tt.files, guest)

@@ -31,11 +31,14 @@ func (e *ArchitectureError) Error() string {
 	return fmt.Sprintf("the kernel is for %s; machines are x86-64", e.Architecture)
 }
 
+// headSize is how many bytes of an image tell what it is.
+const headSize = 4096
+
 // ReadRelease returns the release ("uname -r") of the bzImage of size bytes. An
 // image for other processors gives an ArchitectureError; one that is cut short
 // or is something else, ErrNotBzImage.
 func ReadRelease(image io.ReaderAt, size int64) (string, error) {
-	head := make([]byte, min(size, 4096))
+	head := make([]byte, min(size, headSize))
 	if _, err := image.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the kernel: %w", err)
 	}
@@ -130,6 +133,16 @@ func peMachine(head []byte) string {
 	default:
 		return fmt.Sprintf("a machine of the type %#x", m)
 	}
+}
+
+// hasEFIStub reports whether an image, of which head is the beginning, is an EFI
+// program too (CONFIG_EFI_STUB).
+func hasEFIStub(head []byte) bool {
+	if len(head) < 0x40 || string(head[:2]) != "MZ" {
+		return false
+	}
+	at := int(binary.LittleEndian.Uint32(head[0x3c:]))
+	return at >= 0 && at+6 <= len(head) && string(head[at:at+4]) == "PE\x00\x00" && peMachine(head) == ""
 }
 
 // notePVH is the type of the note XEN_ELFNOTE_PHYS32_ENTRY of the name "Xen",

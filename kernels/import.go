@@ -89,7 +89,7 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 		imported.Changed = true
 	}
 	imported.Modules = m.Modules
-	driven, err := drivenBy(dst)
+	can, err := abilitiesOf(dst)
 	if err != nil {
 		return Imported{}, err
 	}
@@ -103,7 +103,8 @@ func Import(ctx context.Context, o ImportOptions) (Imported, error) {
 	}
 	imported.Kernel = plan.InstalledKernel{
 		Distribution: o.Distribution, Version: src.version, HostDir: dst,
-		HasVmlinux: m.Files[plan.KernelVmlinux] != "", Vsock: driven.Vsock, NICs: driven.NICs, Default: now == src.version,
+		HasVmlinux: m.Files[plan.KernelVmlinux] != "", Default: now == src.version,
+		KernelAbilities: can,
 	}
 	return imported, nil
 }
@@ -302,10 +303,13 @@ func initramfsOf(dir, version, program, suffix string) ([]string, error) {
 		return nil, err
 	}
 	drives := []string{plan.TransportSerial}
-	if made.Driven.Vsock {
+	if made.Can.Vsock {
 		drives = append(drives, plan.TransportVsock)
 	}
-	drives = append(drives, made.Driven.NICs...)
+	if made.Can.MMIO {
+		drives = append(drives, plan.BusMMIO)
+	}
+	drives = append(drives, made.Can.NICs...)
 	return made.Modules, create(filepath.Join(dir, plan.KernelDrives+suffix), func(w io.Writer) error {
 		_, err := io.WriteString(w, strings.Join(drives, "\n")+"\n")
 		return err

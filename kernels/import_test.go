@@ -35,7 +35,7 @@ func TestImport(t *testing.T) {
 	}
 	dir := filepath.Join(o.Prefix, "kernels/debian/6.1.0-1")
 	want := plan.InstalledKernel{
-		Distribution: "debian", Version: "6.1.0-1", HostDir: dir, HasVmlinux: true, Vsock: true, NICs: []string{"vmxnet3"}, Default: true,
+		Distribution: "debian", Version: "6.1.0-1", HostDir: dir, HasVmlinux: true, Default: true, KernelAbilities: plan.KernelAbilities{Vsock: true, MMIO: true, NICs: []string{"vmxnet3"}},
 	}
 	if d := cmp.Diff(want, got.Kernel); d != "" || !got.Changed {
 		t.Errorf("changed %v (-want +got):\n%s", got.Changed, d)
@@ -176,8 +176,8 @@ func TestList(t *testing.T) {
 	top := filepath.Join(prefix, "kernels")
 	want := []plan.InstalledKernel{
 		{Distribution: "alpine", Version: "6.6", HostDir: top + "/alpine/6.6"},
-		{Distribution: "debian", Version: "6.1.0-1", HostDir: top + "/debian/6.1.0-1", HasVmlinux: true, Vsock: true, NICs: []string{"vmxnet3"}, Default: true},
-		{Distribution: "debian", Version: "6.1.0-2", HostDir: top + "/debian/6.1.0-2", HasVmlinux: true, Vsock: true, NICs: []string{"vmxnet3"}},
+		{Distribution: "debian", Version: "6.1.0-1", HostDir: top + "/debian/6.1.0-1", HasVmlinux: true, Default: true, KernelAbilities: plan.KernelAbilities{Vsock: true, MMIO: true, NICs: []string{"vmxnet3"}}},
+		{Distribution: "debian", Version: "6.1.0-2", HostDir: top + "/debian/6.1.0-2", HasVmlinux: true, KernelAbilities: plan.KernelAbilities{Vsock: true, MMIO: true, NICs: []string{"vmxnet3"}}},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/u-root/u-root/pkg/cpio"
+
+	"github.com/runcvm/runcvm/engine/plan"
 )
 
 // initramfsFormat changes when the builder makes something else of the same
@@ -47,7 +49,8 @@ type InitramfsOptions struct {
 // Initramfs is what BuildInitramfs has written.
 type Initramfs struct {
 	Modules []string // file names, in the order of the lists
-	Driven  Driven
+	// Can is what it drives: its driver is there, or built in.
+	Can plan.KernelAbilities
 }
 
 // BuildInitramfs writes an uncompressed initramfs (cpio, "newc") to w. The same
@@ -66,8 +69,8 @@ func BuildInitramfs(w io.Writer, o InitramfsOptions) (Initramfs, error) {
 
 // moduleSet is the modules of an initramfs.
 type moduleSet struct {
-	lists  []listedModules
-	driven Driven
+	lists []listedModules
+	can   plan.KernelAbilities // see Initramfs
 }
 
 // listedModules are the modules of a list, in load order.
@@ -116,7 +119,7 @@ func readModules(dir fs.FS, formats []string, lists []ModuleList) (moduleSet, er
 		}
 		set.lists = append(set.lists, part)
 	}
-	set.driven = index.driven()
+	set.can = index.drives()
 	return set, nil
 }
 
@@ -132,7 +135,7 @@ func writeInitramfs(w io.Writer, guest []byte, modules moduleSet) (Initramfs, er
 	a.add(cpio.CharDev("dev/null", 0o666, 1, 3))
 	a.add(cpio.StaticRecord(guest, cpio.Info{Name: initPath, Mode: cpio.S_IFREG | 0o755}))
 	a.add(cpio.Symlink(modprobePath, "/"+initPath))
-	made := Initramfs{Driven: modules.driven}
+	made := Initramfs{Can: modules.can}
 	for _, list := range modules.lists {
 		var names []string
 		for _, m := range list.files {

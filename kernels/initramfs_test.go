@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/u-root/u-root/pkg/cpio"
+
+	"github.com/runcvm/runcvm/engine/plan"
 )
 
 func moduleFS(t *testing.T, change map[string]string) fs.FS {
@@ -38,7 +40,9 @@ func TestBuildInitramfs(t *testing.T) {
 		t.Fatal(err)
 	}
 	lists := map[string][]string{
-		"load":               {"virtio_ring.ko", "virtio.ko", "virtio_pci_modern_dev.ko", "virtio_pci.ko", "net_failover.ko", "virtio_net.ko"},
+		"load":               {"virtio_ring.ko", "virtio.ko", "net_failover.ko", "virtio_net.ko"},
+		"load.pci":           {"virtio_pci_modern_dev.ko", "virtio_pci.ko"},
+		"load.mmio":          {"virtio_mmio.ko"},
 		"load.virtio-serial": {"virtio_console.ko"},
 		"load.vsock":         {"vsock.ko", "vmw_vsock_virtio_transport.ko"},
 		"load.disk":          {"virtio_blk.ko"},
@@ -47,8 +51,8 @@ func TestBuildInitramfs(t *testing.T) {
 	}
 	// Lists of devices that this kernel has no drivers for are there, and empty.
 	const empty = 3
-	want := slices.Concat(lists["load"], lists["load.virtio-serial"], lists["load.vsock"], lists["load.disk"], lists["load.vmxnet3"])
-	if d := cmp.Diff(Initramfs{Modules: want, Driven: Driven{Vsock: true, NICs: []string{"vmxnet3"}}}, made); d != "" {
+	want := slices.Concat(lists["load"], lists["load.pci"], lists["load.mmio"], lists["load.virtio-serial"], lists["load.vsock"], lists["load.disk"], lists["load.vmxnet3"])
+	if d := cmp.Diff(Initramfs{Modules: want, Can: plan.KernelAbilities{Vsock: true, MMIO: true, NICs: []string{"vmxnet3"}}}, made); d != "" {
 		t.Errorf("made (-want +got):\n%s", d)
 	}
 	records := unpack(t, archive.Bytes())

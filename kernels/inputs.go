@@ -15,7 +15,7 @@ import (
 )
 
 // builtFormat changes when a folder is built differently of the same inputs.
-const builtFormat = "1"
+const builtFormat = "2"
 
 // digestPrefix begins a digest, which names a folder.
 const digestPrefix = "sha256-"
@@ -36,11 +36,24 @@ type Sources struct {
 }
 
 // Digest identifies the content of all that the folder will be built from, and
-// says what its initramfs drives. It also finds out what is
-// missing: a MissingModuleError, a CycleError.
-func (s *Sources) Digest() (digest string, driven Driven, err error) {
-	digest, modules, err := s.read(io.Discard, io.Discard)
-	return digest, modules.driven, err
+// says what it can be used for. It also finds out what is missing: a
+// MissingModuleError, a CycleError.
+func (s *Sources) Digest() (digest string, can plan.KernelAbilities, err error) {
+	var head headWriter
+	digest, modules, err := s.read(&head, io.Discard)
+	can = modules.can
+	can.EFI = hasEFIStub(head.bytes)
+	return digest, can, err
+}
+
+// headWriter keeps the beginning of what is written.
+type headWriter struct{ bytes []byte }
+
+func (w *headWriter) Write(p []byte) (int, error) {
+	if room := headSize - len(w.bytes); room > 0 {
+		w.bytes = append(w.bytes, p[:min(room, len(p))]...)
+	}
+	return len(p), nil
 }
 
 // read copies the kernel image to image and a given initramfs to initramfs,
@@ -120,13 +133,13 @@ func OfImage(root string, places []plan.KernelPlaces, guest string) (*plan.Image
 		return nil, unusable, nil
 	}
 	s := &Sources{Tree: tree, Image: found.Image, Modules: found.Modules, Formats: found.Formats, Guest: guest}
-	digest, driven, err := s.Digest()
+	digest, can, err := s.Digest()
 	if err != nil {
 		return nil, append(unusable, plan.UnusableKernel{Path: found.Image, Reason: err.Error()}), nil
 	}
 	return &plan.ImageKernel{
 		Distribution: found.Distribution, Version: found.Version,
-		Image: found.Image, Modules: found.Modules, Vsock: driven.Vsock, NICs: driven.NICs, Digest: digest,
+		Image: found.Image, Modules: found.Modules, Digest: digest, KernelAbilities: can,
 	}, unusable, nil
 }
 
@@ -139,7 +152,7 @@ func OfHost(files plan.KernelFiles, guest string) plan.KernelFiles {
 		err = examineFiles(tree, &files, guest)
 	}
 	if err != nil {
-		files.Version, files.Vsock, files.NICs, files.Digest, files.Problem = "", false, nil, "", err.Error()
+		files.Version, files.KernelAbilities, files.Digest, files.Problem = "", plan.KernelAbilities{}, "", err.Error()
 	}
 	return files
 }
@@ -166,8 +179,7 @@ func examineFiles(tree *imagefs.Tree, files *plan.KernelFiles, guest string) (er
 		}
 	}
 	s := &Sources{Tree: tree, Image: files.Image, Modules: files.Modules, Initramfs: files.Initramfs, Guest: guest}
-	digest, driven, err := s.Digest()
-	files.Digest, files.Vsock, files.NICs = digest, driven.Vsock, driven.NICs
+	files.Digest, files.KernelAbilities, err = s.Digest()
 	return err
 }
 

@@ -60,7 +60,7 @@ func List(prefix string) ([]plan.InstalledKernel, error) {
 				continue
 			}
 			host := filepath.Join(dir, v.Name())
-			driven, err := drivenBy(host)
+			can, err := abilitiesOf(host)
 			if err != nil {
 				return nil, err
 			}
@@ -70,9 +70,9 @@ func List(prefix string) ([]plan.InstalledKernel, error) {
 				Version:      v.Name(),
 				HostDir:      host,
 				HasVmlinux:   err == nil,
-				Vsock:        driven.Vsock,
-				NICs:         driven.NICs,
 				Default:      v.Name() == byDefault,
+
+				KernelAbilities: can,
 			})
 		}
 	}
@@ -82,23 +82,39 @@ func List(prefix string) ([]plan.InstalledKernel, error) {
 	return list, nil
 }
 
-// drivenBy says what the initramfs in a kernel's folder drives.
-func drivenBy(dir string) (Driven, error) {
+// abilitiesOf says what the kernel in a folder can be used for. An initramfs that
+// was made before there was a choice drives the least.
+func abilitiesOf(dir string) (can plan.KernelAbilities, err error) {
 	list, err := os.ReadFile(filepath.Join(dir, plan.KernelDrives))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Driven{}, nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return can, err
 	}
-	var d Driven
 	for _, name := range strings.Fields(string(list)) {
 		switch name {
 		case plan.TransportSerial:
 		case plan.TransportVsock:
-			d.Vsock = true
+			can.Vsock = true
+		case plan.BusMMIO:
+			can.MMIO = true
 		default:
-			d.NICs = append(d.NICs, name)
+			can.NICs = append(can.NICs, name)
 		}
 	}
-	return d, err
+	image, err := os.Open(filepath.Join(dir, plan.KernelImage))
+	if errors.Is(err, fs.ErrNotExist) {
+		return can, nil
+	}
+	if err != nil {
+		return can, err
+	}
+	defer image.Close()
+	head := make([]byte, headSize)
+	n, err := io.ReadFull(image, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return can, err
+	}
+	can.EFI = hasEFIStub(head[:n])
+	return can, nil
 }
 
 // hidden tells the folders under construction, or set aside, from kernels.

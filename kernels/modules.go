@@ -11,6 +11,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/runcvm/runcvm/engine/plan"
 )
 
 // ModuleList is a part of the initramfs's modules, which is loaded as a whole.
@@ -24,14 +26,19 @@ type ModuleList struct {
 // vsockDriver drives a vsock device.
 const vsockDriver = "vmw_vsock_virtio_transport"
 
-// Lists are the modules that a VM needs before its root is there: the bus, the
-// root and the network, then those of the agent's stream, of disks, of screens and
-// what belongs to them, and of network devices, of which the guest loads the lists
-// for the devices that it has. Each module costs boot time, so
-// that whatever can be loaded from the root is not here. Kernels without IPv6
-// or vsock are fine.
+// mmioDriver drives virtio-mmio.
+const mmioDriver = "virtio_mmio"
+
+// Lists are the modules that a VM needs before its root is there: the root and
+// the network, then those of the buses, of the agent's stream, of disks, of screens
+// and what belongs to them, and of network devices, of which the guest loads the
+// lists for the devices that it has. Each module costs boot time, so that whatever
+// can be loaded from the root is not here. Kernels without IPv6, virtio-mmio or
+// vsock are fine.
 var Lists = []ModuleList{
-	{Name: "load", Required: []string{"virtio_pci", "virtiofs", "virtio_net"}, Optional: []string{"ipv6"}},
+	{Name: "load", Required: []string{"virtiofs", "virtio_net"}, Optional: []string{"ipv6"}},
+	{Name: "load.pci", Required: []string{"virtio_pci"}},
+	{Name: "load.mmio", Optional: []string{mmioDriver}},
 	{Name: "load.virtio-serial", Required: []string{"virtio_console"}},
 	{Name: "load.vsock", Optional: []string{vsockDriver}},
 	{Name: "load.disk", Optional: []string{"virtio_blk", "ext4"}},
@@ -50,22 +57,15 @@ var nicDrivers = []struct{ model, module string }{
 	{"vmxnet3", "vmxnet3"}, {"e1000e", "e1000e"}, {"e1000", "e1000"}, {"rtl8139", "8139cp"},
 }
 
-// Driven are the devices that an initramfs has a driver for, or its kernel one
-// built in, beside those that every machine has.
-type Driven struct {
-	Vsock bool
-	NICs  []string // models: "e1000e"
-}
-
-// driven finds out what the kernel drives.
-func (x *moduleIndex) driven() Driven {
-	d := Driven{Vsock: x.has(vsockDriver)}
+// drives finds out what the kernel drives beside what every machine has.
+func (x *moduleIndex) drives() plan.KernelAbilities {
+	can := plan.KernelAbilities{Vsock: x.has(vsockDriver), MMIO: x.has(mmioDriver)}
 	for _, nic := range nicDrivers {
 		if x.has(nic.module) {
-			d.NICs = append(d.NICs, nic.model)
+			can.NICs = append(can.NICs, nic.model)
 		}
 	}
-	return d
+	return can
 }
 
 // MissingModuleError says that a kernel lacks a module that a VM needs.

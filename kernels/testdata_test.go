@@ -151,6 +151,7 @@ kernel/net/net_failover.ko:
 kernel/net/unrelated.ko:
 kernel/net/vmw_vsock_virtio_transport.ko: kernel/net/vsock.ko kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
 kernel/net/vsock.ko:
+kernel/v/virtio_mmio.ko: kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
 kernel/net/vmxnet3.ko:
 kernel/v/virtio_blk.ko: kernel/v/virtio.ko.gz kernel/v/virtio_ring.ko
 `
@@ -171,6 +172,7 @@ func moduleFiles(t testing.TB) map[string][]byte {
 		"kernel/net/unrelated.ko":             fakeELF("unrelated"),
 		"kernel/net/not-in-modules-dep-yet.o": nil,
 		"kernel/net/vsock.ko":                 fakeELF("vsock"),
+		"kernel/v/virtio_mmio.ko":             fakeELF("virtio_mmio"),
 		"kernel/net/vmxnet3.ko":               fakeELF("vmxnet3"),
 		"kernel/v/virtio_blk.ko":              fakeELF("virtio_blk"),
 

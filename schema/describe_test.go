@@ -27,7 +27,7 @@ func TestLookup(t *testing.T) {
 		"cpus":          {"machine.cpus", ""},
 		"firmware":      {"firmware.type", ""},
 		"machine.cpu":   {"", `Did you mean "machine.cpus"?`},
-		"cpu":           {"", `Did you mean "machine.cpus"?`},
+		"cpu":           {"", `Did you mean "machine.cpu_model"?`},
 		"machin":        {"", `Did you mean "machine"?`},
 		"kernel.memory": {"", `Did you mean "machine.memory"?`},
 		"":              {"", "There is neither"},

@@ -28,6 +28,17 @@ const VariableModules = VariableKernel + "_MOUNT_LIB_MODULES"
 // it: "curses" sets display.mode to that, "none" sets nothing.
 const VariableFrontend = VariablePrefix + "QEMU_DISPLAY"
 
+// VariableHugeTLB set to 1 sets machine.memory_backend to "hugetlb".
+const VariableHugeTLB = VariablePrefix + "HUGETLB"
+
+// formerValues are values of variables, as the shell scripts that came before had
+// them, with what they are now.
+var formerValues = map[string]map[string]string{
+	VariableHugeTLB:                      {"1": "hugetlb", "0": "memfd"},
+	VariablePrefix + "BIOS":              {"EFI": "efi"},
+	VariablePrefix + "QEMU_MEM_PREALLOC": {"on": "true", "off": "false"},
+}
+
 // VariableNetVHost sets network.vhost to "on" when it is 1, else to "off", as the
 // shell scripts that came before had it.
 const VariableNetVHost = VariablePrefix + "QEMU_NET_VHOST"
@@ -84,6 +95,9 @@ func ReadVariable(name, text string, others ...string) ([]Setting, *diag.Diagnos
 		} else {
 			text = "off"
 		}
+	}
+	if now, ok := formerValues[name][text]; ok {
+		text = now
 	}
 	for _, a := range table {
 		if a.Variable == name || slices.Contains(a.Aliases, name) {

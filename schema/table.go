@@ -14,6 +14,18 @@ var (
 		Aliases: []string{"RUNCVM_ACCEL"},
 		Doc:     `How the guest's instructions run. "kvm" uses the processor and fails where KVM is not usable; "tcg" translates in software and runs everywhere; "auto" is "kvm" where it is usable, else "tcg" with a warning.`,
 	})
+	MachineType = attr[string](Attribute{
+		Block: "machine", Name: "type", Rules: "oneof=q35 microvm",
+		Doc: `The kind of machine. "q35" is a PC with a PCI bus, which can have everything; "microvm" a small one, whose devices are on no bus (virtio-mmio), without EFI firmware or memory that grows; its kernel needs the driver virtio_mmio.`,
+	})
+	MachineCPUModel = attr[string](Attribute{
+		Block: "machine", Name: "cpu_model", Rules: "required,printascii,excludesall=0x2C =,max=64",
+		Doc: `The guest's processor, by the name that QEMU has for it, such as "Nehalem" or "EPYC-v4". "host" is the host's own and needs KVM; "max" has all that can be had; "auto" is "host" with KVM, else "max".`,
+	})
+	MachineCPUFeatures = attr[[]string](Attribute{
+		Block: "machine", Name: "cpu_features", Rules: "max=64,dive,required,printascii,excludesall=0x2C =,max=64",
+		Doc: `Features of the processor that are added or taken away, by QEMU's names: ["+avx2", "-aes"]. What the processor that runs the machine lacks is an error.`,
+	})
 	MachineCPUs = attr[int](Attribute{
 		Block: "machine", Name: "cpus", Rules: "min=1,max=255",
 		Reference: "container.cpus", Flag: "--cpus",
@@ -25,6 +37,20 @@ var (
 		Reference: "container.memory", Flag: "--memory",
 		Variable: "RUNCVM_MEM_SIZE", Aliases: []string{"RUNCVM_MEMORY"},
 		Doc: `The guest's RAM, as a size: "512M", "1G", "300MiB". A fraction of a mebibyte is dropped.`,
+	})
+	MachineMaxMemory = attr[units.Bytes](Attribute{
+		Block: "machine", Name: "max_memory", Rules: "max=1099511627776",
+		Doc: `What the guest's RAM may grow to while the machine runs, as a size: the machine has slots and addresses for it. "0B" is no more than machine.memory.`,
+	})
+	MachineMemoryBackend = attr[string](Attribute{
+		Block: "machine", Name: "memory_backend", Rules: "oneof=memfd shm hugetlb",
+		Aliases: []string{VariableHugeTLB},
+		Doc:     `What holds the guest's RAM on the host. "memfd" is an anonymous file; "shm" a file in a /dev/shm of the machine's own; "hugetlb" huge pages that the host has set aside (vm.nr_hugepages), of the largest size of which there are enough: the RAM is a multiple of it, a fraction is dropped.`,
+	})
+	MachinePrealloc = attr[bool](Attribute{
+		Block: "machine", Name: "prealloc",
+		Variable: "RUNCVM_QEMU_MEM_PREALLOC",
+		Doc:      `Whether the guest has all of its RAM from the start, instead of page by page when it uses it first: a slower start, an even speed later.`,
 	})
 	MachineNested = attr[bool](Attribute{
 		Block: "machine", Name: "nested",
@@ -92,9 +118,14 @@ var (
 		Doc: "Arguments added at the end of the kernel's command line.",
 	})
 	FirmwareType = attr[string](Attribute{
-		Block: "firmware", Name: "type", Rules: "oneof=seabios qboot",
+		Block: "firmware", Name: "type", Rules: "oneof=seabios qboot efi",
 		Variable: "RUNCVM_BIOS", Aliases: []string{"RUNCVM_FIRMWARE"},
-		Doc: `What runs before the kernel. "qboot" starts sooner; "seabios" is the more complete one.`,
+		Doc: `What runs before the kernel. "qboot" starts sooner; "seabios" is the more complete one; "efi" (OVMF) makes the guest one that was started by EFI, and takes seconds more.`,
+	})
+	FirmwareDebug = attr[bool](Attribute{
+		Block: "firmware", Name: "debug",
+		Variable: "RUNCVM_BIOS_DEBUG",
+		Doc:      `Whether what the firmware writes is in the container's supervisor.log: SeaBIOS's messages, EFI's console. Nobody sees it otherwise.`,
 	})
 	DisplayMode = attr[string](Attribute{
 		Block: "display", Name: "mode", Rules: "oneof=headless serial vnc curses",
@@ -169,7 +200,7 @@ var (
 	})
 	DiskIOThread = attr[bool](Attribute{
 		Block: "disk", Label: AnyLabel, Name: "iothread", Preset: true,
-		Doc: `Whether the disk's I/O has a thread of its own in QEMU; without one, QEMU's main loop does it, which other devices then wait for.`,
+		Doc: `Whether the disk's I/O has a thread of its own in QEMU; without one, QEMU's main loop does it, which other devices then wait for. A machine of the type "microvm" without KVM has no such threads.`,
 	})
 	NetworkMode = attr[string](Attribute{
 		Block: "network", Name: "mode", Rules: "oneof=auto tc bridge none",

@@ -39,6 +39,18 @@ type Host struct {
 	// fs.nr_open when the runtime has CAP_SYS_RESOURCE, else its own hard limit.
 	// 0 when unknown.
 	MaxOpenFiles uint64 `json:"max_open_files,omitempty"`
+	// HugePages are the sizes of huge pages that the kernel has, the smallest
+	// first.
+	HugePages []HugePages `json:"huge_pages,omitempty"`
+}
+
+// HugePages are the host's huge pages of one size.
+type HugePages struct {
+	SizeKiB int `json:"size_kib"`
+	Total   int `json:"total"`
+	// Free is how many can be taken: those that nobody has or has reserved, and
+	// those that the kernel may make beyond (nr_overcommit_hugepages).
+	Free int `json:"free"`
 }
 
 // KVM is the verdict of the measured probe.
@@ -77,6 +89,20 @@ type Tools struct {
 	VirtiofsdKind string `json:"virtiofsd_kind"` // "c" or "rust"
 	VirtiofsdPath string `json:"virtiofsd_path"` // within the tool root
 	Qboot         bool   `json:"qboot"`          // the qboot firmware is there
+	EFI           bool   `json:"efi"`            // OVMF is there, see EFICode and EFIVars
+	// CPUModels are QEMU's processors by name, each with the features that TCG
+	// lacks of it; CPUFeatures are the names of all features, and TCGFeatures those
+	// that TCG has. All are sorted.
+	CPUModels   []CPUModel `json:"cpu_models"`
+	CPUFeatures []string   `json:"cpu_features"`
+	TCGFeatures []string   `json:"tcg_features"`
+}
+
+// CPUModel is a processor that QEMU knows.
+type CPUModel struct {
+	Name string `json:"name"`
+	// TCGLacks are the features of it that TCG does not have.
+	TCGLacks []string `json:"tcg_lacks,omitempty"`
 }
 
 // Image is the container's image.
@@ -121,21 +147,22 @@ type InstalledKernel struct {
 	Version      string `json:"version"`
 	HostDir      string `json:"host_dir"`
 	HasVmlinux   bool   `json:"has_vmlinux"` // the extracted image, for PVH
-	Vsock        bool   `json:"vsock"`       // its initramfs drives a vsock device
-	// NICs are the models of network devices that its initramfs drives beside virtio's.
-	NICs    []string `json:"nics,omitempty"`
-	Default bool     `json:"default"` // "latest" points at it
+	Default      bool   `json:"default"`     // "latest" points at it
+	KernelAbilities
 }
 
 // Paths within the tool root, which are the container's paths.
 const (
 	SupervisorPath = "/usr/bin/runcvm"
 	QEMUPath       = "/usr/bin/qemu-system-x86_64"
-	ShareMount     = "/vm"         // what virtiofsd serves
-	RootMount      = "/vm/rootfs"  // the image
-	VolumesMount   = "/vm/volumes" // a tmpfs; one entry for each bind mount, named by its index
-	KernelMount    = "/kernel"     // the kernel's host folder
-	StateMount     = "/run/runcvm" // the container's state folder
+	EFICode        = "/usr/share/OVMF/OVMF_CODE_4M.fd" // OVMF, for a flash of 4 MiB
+	EFIVars        = "/usr/share/OVMF/OVMF_VARS_4M.fd" // its variables, as they begin
+	ShareMount     = "/vm"                             // what virtiofsd serves
+	RootMount      = "/vm/rootfs"                      // the image
+	VolumesMount   = "/vm/volumes"                     // a tmpfs; one entry for each bind mount, named by its index
+	KernelMount    = "/kernel"                         // the kernel's host folder
+	StateMount     = "/run/runcvm"                     // the container's state folder
+	ShmMount       = "/dev/shm"                        // holds the guest's RAM when Memory.Backend is "shm"
 )
 
 // Names of files below a kernel's folder.
@@ -143,10 +170,11 @@ const (
 	KernelImage    = "vmlinuz"
 	KernelVmlinux  = "vmlinux"
 	KernelInitrd   = "initramfs"
-	KernelBoot     = "kernel" // of a folder that was built: vmlinux where it can be entered directly, else vmlinuz
+	EFIVarsState   = "efivars.fd" // a machine's own copy of EFIVars, in its state folder
+	KernelBoot     = "kernel"     // of a folder that was built: vmlinux where it can be entered directly, else vmlinuz
 	KernelManifest = "manifest.json"
 	// KernelDrives lists what the initramfs has drivers for, one a line: the agent's
-	// transports and models of network devices.
+	// transports, BusMMIO and models of network devices.
 	KernelDrives = "initramfs.drives"
 	// KernelBuiltDir, below Facts.KernelsDir, has the folders that are built for a
 	// container, named by digest.

@@ -25,16 +25,24 @@ type OSRelease struct {
 	IDLike []string `json:"id_like,omitempty"`
 }
 
+// KernelAbilities are what a kernel with its initramfs can be used for.
+type KernelAbilities struct {
+	Vsock bool `json:"vsock"`          // it drives a vsock device
+	MMIO  bool `json:"mmio,omitempty"` // it drives virtio-mmio
+	EFI   bool `json:"efi,omitempty"`  // EFI firmware can start its bzImage
+	// NICs are the models of network devices that it drives beside virtio's.
+	NICs []string `json:"nics,omitempty"`
+}
+
 // ImageKernel is a kernel that an image brings.
 type ImageKernel struct {
-	Distribution string   `json:"distribution"` // the catalogue's entry that says where it lies
-	Version      string   `json:"version"`      // uname -r
-	Image        string   `json:"image"`        // path in the image
-	Modules      string   `json:"modules"`      // folder in the image
-	Vsock        bool     `json:"vsock"`        // its initramfs drives a vsock device
-	NICs         []string `json:"nics,omitempty"`
+	Distribution string `json:"distribution"` // the catalogue's entry that says where it lies
+	Version      string `json:"version"`      // uname -r
+	Image        string `json:"image"`        // path in the image
+	Modules      string `json:"modules"`      // folder in the image
 	// Digest is "sha256-" and the hex SHA-256 of all that its folder is made of.
 	Digest string `json:"digest"`
+	KernelAbilities
 }
 
 // UnusableKernel is a file that looks like a kernel and cannot boot.
@@ -53,14 +61,13 @@ type KernelPlaces struct {
 
 // KernelFiles are files of the host that a profile names as the kernel.
 type KernelFiles struct {
-	Image     string   `json:"image"`
-	Initramfs string   `json:"initramfs,omitempty"`
-	Modules   string   `json:"modules,omitempty"` // a folder with modules.dep
-	Version   string   `json:"version,omitempty"` // uname -r, read from the image
-	Vsock     bool     `json:"vsock,omitempty"`   // the initramfs drives a vsock device
-	NICs      []string `json:"nics,omitempty"`
+	Image     string `json:"image"`
+	Initramfs string `json:"initramfs,omitempty"`
+	Modules   string `json:"modules,omitempty"` // a folder with modules.dep
+	Version   string `json:"version,omitempty"` // uname -r, read from the image
 	// Digest is that of ImageKernel.
 	Digest string `json:"digest,omitempty"`
 	// Problem is a sentence that says why they cannot boot; empty when they can.
 	Problem string `json:"problem,omitempty"`
+	KernelAbilities
 }

@@ -49,6 +49,9 @@ type Plan struct {
 	Warnings []Warning         `json:"warnings,omitempty"`
 }
 
+// BusMMIO stands for virtio-mmio among what an initramfs drives.
+const BusMMIO = "virtio-mmio"
+
 // Names of Processes.
 const (
 	ProcessQEMU      = "qemu"
@@ -65,9 +68,12 @@ const (
 	FDShare   = 6 // QEMU: vhost-user to virtiofsd, a connected socket
 	FDKVM     = 7 // QEMU: /dev/kvm, when Machine.KVMDescriptor is set
 	FDVolumes = 8 // QEMU: vhost-user to the virtiofsd of the volumes, a connected socket
+	// FDFirmware is what the firmware writes, a connected socket, when
+	// Firmware.Debug is set.
+	FDFirmware = 9
 	// FDFirstDisk is QEMU's first disk; the others follow, then of each interface its
 	// taps and its vhost-net descriptors.
-	FDFirstDisk = 9
+	FDFirstDisk = 10
 
 	FDVhostUserListen = 3 // virtiofsd: the listening vhost-user socket
 )
@@ -84,7 +90,9 @@ const (
 
 // Machine is the virtual hardware.
 type Machine struct {
-	Type  string `json:"type"`  // QEMU's name: "q35"
+	Type string `json:"type"` // QEMU's name: MachineQ35 or MachineMicroVM
+	// Bus is what the virtio devices are attached to: "pci" or "mmio".
+	Bus   string `json:"bus"`
 	Accel string `json:"accel"` // "kvm" or "tcg"
 	// AccelReason says why, in a sentence, when Accel was chosen by "auto".
 	AccelReason string `json:"accel_reason,omitempty"`
@@ -93,12 +101,38 @@ type Machine struct {
 	// Nested says that the guest's processor has virtualisation.
 	Nested bool `json:"nested,omitempty"`
 	// USB says that there is a USB controller with a tablet.
-	USB       bool `json:"usb,omitempty"`
-	CPUs      int  `json:"cpus"` // vCPUs
-	MemoryMiB int  `json:"memory_mib"`
+	USB  bool `json:"usb,omitempty"`
+	CPUs int  `json:"cpus"` // vCPUs
+	CPU  CPU  `json:"cpu"`
+	// MemoryMiB is the guest's RAM, and MaxMemoryMiB what it may grow to; 0 when it
+	// may not.
+	MemoryMiB    int    `json:"memory_mib"`
+	MaxMemoryMiB int    `json:"max_memory_mib,omitempty"`
+	Memory       Memory `json:"memory"`
 	// OverheadMiB is what the memory limit of the container's cgroup grows by:
 	// QEMU, its translation buffer, virtiofsd, the supervisor.
 	OverheadMiB int `json:"overhead_mib"`
+}
+
+// Types of machines.
+const (
+	MachineQ35     = "q35"
+	MachineMicroVM = "microvm"
+)
+
+// CPU is the guest's processor.
+type CPU struct {
+	Model string `json:"model"` // QEMU's name: "max", "host", "Nehalem"
+	// Features are those that are added ("+avx2") or taken away ("-avx2").
+	Features []string `json:"features,omitempty"`
+}
+
+// Memory is what holds the guest's RAM on the host.
+type Memory struct {
+	Backend string `json:"backend"` // "memfd", "shm" or "hugetlb"
+	// PageKiB is the size of the pages of "hugetlb".
+	PageKiB  int  `json:"page_kib,omitempty"`
+	Prealloc bool `json:"prealloc,omitempty"`
 }
 
 // Kernel is what boots. Paths are those within the tool root.
@@ -135,7 +169,9 @@ type KernelBuild struct {
 
 // Firmware runs before the kernel.
 type Firmware struct {
-	Type string `json:"type"` // "seabios" or "qboot"
+	Type string `json:"type"` // "seabios", "qboot" or "efi"
+	// Debug says that what it writes is in the supervisor's log.
+	Debug bool `json:"debug,omitempty"`
 }
 
 // Display is what shows the machine to people.

@@ -8,29 +8,30 @@ const agentPort = "org.runcvm.agent.0"
 
 // AgentPort are the arguments of the agent's virtio-serial port, a connected
 // socket inherited as the descriptor fd.
-func AgentPort(fd int) []string {
+func AgentPort(bus Bus, fd int) []string {
 	var c CommandLine
 	c.Socket("agent", fd)
-	c.Device(VirtioSerialPCI{ID: "serial", MaxPorts: 2})
+	c.Device(VirtioSerial{Bus: bus, ID: "serial", MaxPorts: 2})
 	// Port 0 is the one of a console.
 	c.Device(VirtSerialPort{ID: "agentport", Bus: "serial.0", Nr: 1, Chardev: "agent", Name: agentPort})
 	return c.Args()
 }
 
-// VhostVsockPCI is a vsock device that the host's kernel serves.
-type VhostVsockPCI struct {
+// VhostVsock is a vsock device that the host's kernel serves.
+type VhostVsock struct {
+	Bus      Bus    `json:"-"`
 	ID       string `json:"id"`
 	GuestCID uint32 `json:"guest-cid"`
 	VhostFD  string `json:"vhostfd"` // a descriptor's number
 }
 
-func (VhostVsockPCI) driver() string { return "vhost-vsock-pci" }
+func (d VhostVsock) driver() string { return d.Bus.driver("vhost-vsock") }
 
 // AgentVsock are the arguments of the agent's vsock device, an open
 // /dev/vhost-vsock inherited as the descriptor fd, which has the context id cid
 // already. QEMU sets the same one again.
-func AgentVsock(cid uint32, fd int) []string {
+func AgentVsock(bus Bus, cid uint32, fd int) []string {
 	var c CommandLine
-	c.Device(VhostVsockPCI{ID: "vsock", GuestCID: cid, VhostFD: strconv.Itoa(fd)})
+	c.Device(VhostVsock{Bus: bus, ID: "vsock", GuestCID: cid, VhostFD: strconv.Itoa(fd)})
 	return c.Args()
 }

@@ -12,20 +12,53 @@ type Netdev interface{ netdevType() string }
 // MemoryBackendMemfd is RAM in an anonymous file, which a vhost-user process
 // can map.
 type MemoryBackendMemfd struct {
-	ID    string `json:"id"`
-	Size  int64  `json:"size"` // bytes
-	Share bool   `json:"share"`
+	ID          string `json:"id"`
+	Size        int64  `json:"size"` // bytes
+	Share       bool   `json:"share"`
+	Prealloc    bool   `json:"prealloc,omitempty"`
+	HugeTLB     bool   `json:"hugetlb,omitempty"`
+	HugeTLBSize int64  `json:"hugetlbsize,omitempty"` // of a page, in bytes
 }
 
 func (MemoryBackendMemfd) qomType() string { return "memory-backend-memfd" }
 
-// VirtioSerialPCI is the bus of VirtSerialPort.
-type VirtioSerialPCI struct {
+// MemoryBackendFile is RAM in a file that QEMU makes in a folder, and removes.
+type MemoryBackendFile struct {
+	ID       string `json:"id"`
+	Size     int64  `json:"size"` // bytes
+	Share    bool   `json:"share"`
+	Prealloc bool   `json:"prealloc,omitempty"`
+	MemPath  string `json:"mem-path"`
+}
+
+func (MemoryBackendFile) qomType() string { return "memory-backend-file" }
+
+// ISASerial is a serial port of a PC.
+type ISASerial struct {
+	ID      string `json:"id"`
+	Chardev string `json:"chardev"`
+	Index   int    `json:"index"` // from 0, which is COM1
+}
+
+func (ISASerial) driver() string { return "isa-serial" }
+
+// ISADebugcon is a port to which the firmware writes.
+type ISADebugcon struct {
+	ID      string `json:"id"`
+	Chardev string `json:"chardev"`
+	IOBase  int    `json:"iobase"`
+}
+
+func (ISADebugcon) driver() string { return "isa-debugcon" }
+
+// VirtioSerial is the bus of VirtSerialPort.
+type VirtioSerial struct {
+	Bus      Bus    `json:"-"`
 	ID       string `json:"id"`
 	MaxPorts int    `json:"max_ports"`
 }
 
-func (VirtioSerialPCI) driver() string { return "virtio-serial-pci" }
+func (d VirtioSerial) driver() string { return d.Bus.driver("virtio-serial") }
 
 // VirtSerialPort is a byte stream that the guest finds by Name.
 type VirtSerialPort struct {
@@ -38,12 +71,13 @@ type VirtSerialPort struct {
 
 func (VirtSerialPort) driver() string { return "virtserialport" }
 
-// VhostUserFSPCI is a virtiofs device served by a virtiofsd behind Chardev.
-type VhostUserFSPCI struct {
+// VhostUserFS is a virtiofs device served by a virtiofsd behind Chardev.
+type VhostUserFS struct {
+	Bus       Bus    `json:"-"`
 	ID        string `json:"id"`
 	Chardev   string `json:"chardev"`
 	Tag       string `json:"tag"`
 	QueueSize int    `json:"queue-size"`
 }
 
-func (VhostUserFSPCI) driver() string { return "vhost-user-fs-pci" }
+func (d VhostUserFS) driver() string { return d.Bus.driver("vhost-user-fs") }

@@ -6,6 +6,7 @@ import (
 
 // Disk is a virtio-blk disk in a file that QEMU inherits open.
 type Disk struct {
+	Bus Bus
 	// Name is the disk's serial number, by which the guest finds it: at most 20
 	// bytes.
 	Name string
@@ -39,13 +40,32 @@ type blockdevFile struct {
 	Locking  string     `json:"locking"`
 }
 
+// BlockdevFile is a -blockdev: a file that QEMU opens itself, with its content as
+// it is.
+type BlockdevFile struct {
+	NodeName string
+	Filename string
+	ReadOnly bool
+}
+
+// File adds a file.
+func (c *CommandLine) File(f BlockdevFile) {
+	c.encoded("blockdev", struct {
+		Driver   string `json:"driver"`
+		NodeName string `json:"node-name"`
+		Filename string `json:"filename"`
+		ReadOnly bool   `json:"read-only"`
+	}{"file", f.NodeName, f.Filename, f.ReadOnly})
+}
+
 type blockCache struct {
 	Direct  bool `json:"direct"`   // O_DIRECT
 	NoFlush bool `json:"no-flush"` // the guest's flushes are ignored
 }
 
-// VirtioBlkPCI is a disk.
-type VirtioBlkPCI struct {
+// VirtioBlk is a disk.
+type VirtioBlk struct {
+	Bus        Bus    `json:"-"`
 	ID         string `json:"id"`
 	Drive      string `json:"drive"`
 	Serial     string `json:"serial"`
@@ -55,7 +75,7 @@ type VirtioBlkPCI struct {
 	WriteCache string `json:"write-cache"` // "on" or "off"
 }
 
-func (VirtioBlkPCI) driver() string { return "virtio-blk-pci" }
+func (d VirtioBlk) driver() string { return d.Bus.driver("virtio-blk") }
 
 // IOThread does the I/O of devices outside of QEMU's main loop.
 type IOThread struct {
@@ -86,8 +106,8 @@ func (c *CommandLine) Disk(d Disk) {
 		thread = "io-" + d.Name
 		c.Object(IOThread{ID: thread})
 	}
-	c.Device(VirtioBlkPCI{
-		ID: "blk-" + d.Name, Drive: id, Serial: d.Name, NumQueues: d.Queues, QueueSize: 256,
+	c.Device(VirtioBlk{
+		Bus: d.Bus, ID: "blk-" + d.Name, Drive: id, Serial: d.Name, NumQueues: d.Queues, QueueSize: 256,
 		IOThread: thread, WriteCache: writeCache,
 	})
 }

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// VirtioNetPCI is a network interface.
-type VirtioNetPCI struct {
+// VirtioNet is a network interface.
+type VirtioNet struct {
+	On     Bus    `json:"-"` // the kind of bus
 	ID     string `json:"id"`
 	Netdev string `json:"netdev"`
 	Bus    string `json:"bus,omitempty"`
@@ -15,13 +16,15 @@ type VirtioNetPCI struct {
 	MTU    int    `json:"host_mtu,omitempty"` // bytes; 0 leaves it to the guest
 	MQ     bool   `json:"mq,omitempty"`
 	// Vectors is the number of MSI-X interrupts: two for each pair of queues, one
-	// for the control queue, one for the configuration. 0 is QEMU's own choice.
+	// for the control queue, one for the configuration. 0 is QEMU's own choice, and
+	// all that there is on another bus than PCI.
 	Vectors int `json:"vectors,omitempty"`
-	// ROMFile is empty so that the firmware loads no network boot code.
-	ROMFile string `json:"romfile"`
+	// ROMFile is empty so that the firmware loads no network boot code; nil on
+	// another bus than PCI.
+	ROMFile *string `json:"romfile,omitempty"`
 }
 
-func (VirtioNetPCI) driver() string { return "virtio-net-pci" }
+func (d VirtioNet) driver() string { return d.On.driver("virtio-net") }
 
 // EmulatedNIC is a network device that is modelled on hardware.
 type EmulatedNIC struct {
@@ -60,12 +63,12 @@ const maxHostMTU = 65535
 // and the largest MTU, in bytes, that both the device and Linux's driver for it
 // take.
 type model struct {
-	driver string
+	driver string // empty for virtio's, whose name is the bus's
 	mtu    int
 }
 
 var models = map[string]model{
-	"virtio":  {"virtio-net-pci", maxHostMTU},
+	"virtio":  {"", maxHostMTU},
 	"vmxnet3": {"vmxnet3", 9000},
 	"e1000e":  {"e1000e", 9216},
 	"e1000":   {"e1000", 16110},
@@ -77,6 +80,7 @@ func MaxMTU(name string) int { return models[name].mtu }
 
 // NIC is a network interface that the supervisor adds to the plan's arguments.
 type NIC struct {
+	On    Bus    // the kind of bus
 	Index int    // from 0
 	Model string // as network.model has it
 	MAC   string // the hardware address
@@ -144,14 +148,20 @@ func (n NIC) parts(bus string, taps, vhosts []string) (Netdev, Device) {
 		mtu = 0
 	}
 	tap := NetdevTap{ID: n.netdevID(), VHost: n.VHost, VHostForce: n.VHost}
-	device := VirtioNetPCI{ID: n.deviceID(), Netdev: tap.ID, Bus: bus, MAC: n.MAC, MTU: mtu}
+	device := VirtioNet{On: n.On, ID: n.deviceID(), Netdev: tap.ID, Bus: bus, MAC: n.MAC, MTU: mtu}
+	if n.On != MMIO {
+		device.ROMFile = new(string)
+	}
 	if n.Queues > 1 {
 		tap.FDs, tap.VHostFDs = strings.Join(taps, ":"), strings.Join(vhosts, ":")
-		device.MQ, device.Vectors = true, 2*n.Queues+2
+		device.MQ = true
+		if n.On != MMIO { // which has one interrupt for a device
+			device.Vectors = 2*n.Queues + 2
+		}
 	} else {
 		tap.FD, tap.VHostFD = strings.Join(taps, ""), strings.Join(vhosts, "")
 	}
-	if m := models[n.Model]; m.driver != device.driver() {
+	if m := models[n.Model]; m.driver != "" {
 		return tap, EmulatedNIC{Driver: m.driver, ID: device.ID, Netdev: tap.ID, Bus: bus, MAC: n.MAC}
 	}
 	return tap, device

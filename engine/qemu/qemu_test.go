@@ -74,6 +74,15 @@ func TestNIC(t *testing.T) {
 			}
 		})
 	}
+	t.Run("microvm", func(t *testing.T) {
+		n := nic
+		n.On, n.Queues, n.MAC = MMIO, 2, "02:42:00:00:00:01"
+		// One interrupt, and no memory of its own for a boot program.
+		const want = `{"driver":"virtio-net-device","id":"nic1","netdev":"net1","mac":"02:42:00:00:00:01","host_mtu":1500,"mq":true}`
+		if got := n.Args(); got[3] != want {
+			t.Errorf("got %s, want %s", got[3], want)
+		}
+	})
 	for _, mtu := range []int{0, 67, 65536} {
 		n := nic
 		n.MTU = mtu

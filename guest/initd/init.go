@@ -76,7 +76,7 @@ func run(times *timeline, config agent.Config) error {
 	}
 	// A module that fails is the boot's failure, told over the session when its
 	// own driver is there.
-	modulesErr := loadModules(modulesDir, modulesList)
+	modulesErr := errors.Join(loadModules(modulesDir, modulesList), loadBuses(modulesDir, "/sys/bus"))
 	link := findTransport(virtioBus)
 	modulesErr = errors.Join(modulesErr, loadModules(modulesDir, link.modules))
 	words, err := os.ReadFile(commandLine)

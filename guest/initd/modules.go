@@ -35,6 +35,30 @@ func loadModules(dir, name string) error {
 	return nil
 }
 
+// buses have virtio devices: folders of them in /sys/bus, by patterns, and the
+// lists of the modules that the devices there need.
+var buses = []struct{ devices, modules string }{
+	{"pci/devices/*", "load.pci"},
+	// The ACPI name of a virtio-mmio device.
+	{"acpi/devices/LNRO0005:*", "load.mmio"},
+}
+
+// loadBuses loads the drivers of the buses that the VM has.
+func loadBuses(dir, sys string) error {
+	for _, bus := range buses {
+		found, err := filepath.Glob(filepath.Join(sys, bus.devices))
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			if err := loadModules(dir, bus.modules); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func loadModule(path string) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -9,6 +9,8 @@ profile "default" {
   description = "A small headless machine with the image as its root file system"
 
   machine {
+    type = "q35"
+
     # KVM where it is of use, else translation in software.
     accel = "auto"
 
@@ -18,6 +20,16 @@ profile "default" {
     # docker run --memory is the machine's RAM; what QEMU itself needs comes on
     # top of it.
     memory = coalesce(container.memory, "512M")
+
+    # It does not grow while the machine runs.
+    max_memory = "0B"
+
+    memory_backend = "memfd"
+    prealloc       = false
+
+    # The host's processor under KVM, else all that can be translated.
+    cpu_model    = "auto"
+    cpu_features = []
 
     # No virtual machines within the machine.
     nested = false
@@ -51,7 +63,8 @@ profile "default" {
   }
 
   firmware {
-    type = "seabios"
+    type  = "seabios"
+    debug = false
   }
 
   display {

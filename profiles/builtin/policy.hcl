@@ -10,10 +10,10 @@ policy "built-in" {
   # A variable feeds the expressions of the host's own profiles.
   label {
     allow = [
-      "machine.accel", "machine.cpus", "machine.memory",
+      "machine.type", "machine.accel", "machine.cpu_model", "machine.cpus", "machine.memory",
       "kernel.source", "kernel.distribution", "kernel.version", "kernel.append",
       "kernel.modules", "kernel.debug",
-      "firmware.type", "machine.usb", "display.mode", "display.vga", "display.vnc",
+      "firmware.type", "firmware.debug", "machine.usb", "display.mode", "display.vga", "display.vnc",
       "rootfs.type", "rootfs.cache", "rootfs.read_only", "rootfs.submounts", "volumes.cache",
       "network.mode", "network.model", "network.mtu", "network.queues", "network.ports", "network.slots",
       "nic.model", "nic.mtu", "nic.queues",
@@ -23,12 +23,14 @@ policy "built-in" {
       "debug.qemu",
     ]
     # These give the guest more of the host's kernel, or take its processors; those
-    # of the kernel and the password's are files of the host; the log of debug.runtime
-    # is one that stays, and a breakpoint waits for who has the host.
+    # of the kernel and the password's are files of the host; memory is set aside for one
+    # machine; the log of debug.runtime is one that stays, and a breakpoint waits for who
+    # has the host.
     deny = [
       "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
       "security.sys_admin", "network.vhost", "nic.vhost", "agent.transport", "var.*",
       "kernel.image", "kernel.initramfs", "kernel.modules_dir", "display.password_file",
+      "machine.max_memory", "machine.memory_backend", "machine.prealloc", "machine.cpu_features",
       "debug.runtime", "debug.breakpoints",
     ]
   }
@@ -42,6 +44,10 @@ policy "built-in" {
   }
 
   limit "machine.memory" {
+    max = bytes(host.memory) >= bytes("1M") ? host.memory : null
+  }
+
+  limit "machine.max_memory" {
     max = bytes(host.memory) >= bytes("1M") ? host.memory : null
   }
 }

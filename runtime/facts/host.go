@@ -76,7 +76,12 @@ func readHost() (plan.Host, error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
 		return plan.Host{}, fmt.Errorf("read the limit of open files (getrlimit): %w", err)
 	}
+	hugePages, err := readHugePages(hugePagesDir)
+	if err != nil {
+		return plan.Host{}, err
+	}
 	return plan.Host{
+		HugePages:    hugePages,
 		Architecture: runtime.GOARCH,
 		Kernel:       release,
 		CPUs:         cpus,

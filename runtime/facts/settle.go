@@ -19,6 +19,7 @@ func Settle(then, now plan.Facts) plan.Facts {
 	settled.Host.CPUs = then.Host.CPUs
 	settled.Host.MaxOpenFiles = then.Host.MaxOpenFiles
 	settled.Host.MemoryMiB = then.Host.MemoryMiB
+	settled.Host.HugePages = then.Host.HugePages // which the machine itself has taken
 	settled.Host.TSCKHz = then.Host.TSCKHz
 	if now.KVM.Usable == then.KVM.Usable {
 		settled.KVM = then.KVM

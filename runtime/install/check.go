@@ -21,7 +21,9 @@ import (
 
 // neededDevices are those without which no VM of ours starts.
 var neededDevices = []string{
-	"virtio-net-pci", "vmxnet3", "e1000e", "e1000", "rtl8139", "virtio-serial-pci", "virtserialport", "vhost-user-fs-pci", "vhost-vsock-pci", "virtio-rng-pci", "virtio-vga", "virtio-gpu-pci",
+	"virtio-net-pci", "vmxnet3", "e1000e", "e1000", "rtl8139",
+	"virtio-serial-pci", "virtserialport", "vhost-user-fs-pci", "vhost-vsock-pci", "virtio-blk-pci", "virtio-rng-pci", "virtio-vga", "virtio-gpu-pci",
+	"virtio-net-device", "virtio-serial-device", "vhost-user-fs-device", "vhost-vsock-device", "virtio-blk-device", "isa-debugcon", "isa-serial",
 }
 
 // checkTools runs the programs of a tool root within it and returns what they
@@ -53,12 +55,28 @@ func checkTools(ctx context.Context, root string, s suite) (toolsManifest, error
 	if err := privately(root, func() error { return startVirtiofsd(ctx, root, s) }); err != nil {
 		return m, err
 	}
-	_, err = os.Stat(filepath.Join(root, "usr/share/qemu/qboot.rom"))
-	m.Qboot = err == nil
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
+	if err := askProcessors(ctx, root, &m); err != nil {
+		return m, err
 	}
+	m.Qboot, err = exists(root, "usr/share/qemu/qboot.rom")
+	if err != nil {
+		return m, err
+	}
+	code, err := exists(root, plan.EFICode)
+	if err != nil {
+		return m, err
+	}
+	variables, err := exists(root, plan.EFIVars)
+	m.EFI = code && variables
 	return m, err
+}
+
+func exists(root, name string) (bool, error) {
+	_, err := os.Stat(filepath.Join(root, name))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // startMachine makes a whole machine with a display, paused, and ends it: that

@@ -1,5 +1,7 @@
 package install
 
+import "github.com/runcvm/runcvm/engine/plan"
+
 // item is something of the packages that the tool root has. What it needs in
 // shared libraries comes with it.
 type item struct {
@@ -38,6 +40,8 @@ var contents = []item{
 	{glob: "usr/share/seabios/vgabios*.bin", reason: "displays before the kernel's driver"},
 	{glob: "usr/share/qemu/qboot.rom", optional: true, reason: "the fast firmware"},
 	{glob: "usr/share/qemu/bios-microvm.bin", optional: true, reason: "firmware of microvm"},
+	{glob: plan.EFICode[1:], reason: "EFI firmware"},
+	{glob: plan.EFIVars[1:], reason: "the variables of EFI firmware, as they begin"},
 	{glob: "usr/share/qemu/linuxboot*.bin", reason: "-kernel with a bzImage"},
 	{glob: "usr/share/qemu/multiboot*.bin", reason: "-kernel with a multiboot image"},
 	{glob: "usr/share/qemu/pvh.bin", reason: "-kernel with an ELF image"},

@@ -17,7 +17,7 @@ import (
 )
 
 // cacheFormat changes when the unpacked trees are made differently.
-const cacheFormat = 1
+const cacheFormat = 2
 
 // Names below a suite's cache folder.
 const (

@@ -22,7 +22,7 @@ type suite struct {
 // commonPackages: QEMU, its firmware, mke2fs for disks, depmod for kernels,
 // terminal descriptions for the curses display.
 var commonPackages = []string{
-	"qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios", "ipxe-qemu", "e2fsprogs", "kmod", "ncurses-base",
+	"qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios", "ovmf", "ipxe-qemu", "e2fsprogs", "kmod", "ncurses-base",
 }
 
 var suites = []suite{

@@ -23,7 +23,7 @@ import (
 
 // toolsFormat changes when the tool root is made differently of the same
 // inputs.
-const toolsFormat = 1
+const toolsFormat = 2
 
 // fileList holds the digest of every file of the tool root, below it.
 const fileList = "etc/runcvm/files.json"

@@ -17,6 +17,10 @@ type toolsManifest struct {
 	VirtiofsdKind string            `json:"virtiofsd_kind"`
 	VirtiofsdPath string            `json:"virtiofsd_path"`
 	Qboot         bool              `json:"qboot"`
+	EFI           bool              `json:"efi"`
+	CPUModels     []plan.CPUModel   `json:"cpu_models"`
+	CPUFeatures   []string          `json:"cpu_features"`
+	TCGFeatures   []string          `json:"tcg_features"`
 	Suite         string            `json:"suite"`
 	Packages      map[string]string `json:"packages"` // versions by name
 	Inputs        string            `json:"inputs"`   // digest of what the tool root was made of
@@ -35,6 +39,10 @@ func ReadTools(root string) (plan.Tools, error) {
 		VirtiofsdKind: m.VirtiofsdKind,
 		VirtiofsdPath: m.VirtiofsdPath,
 		Qboot:         m.Qboot,
+		EFI:           m.EFI,
+		CPUModels:     m.CPUModels,
+		CPUFeatures:   m.CPUFeatures,
+		TCGFeatures:   m.TCGFeatures,
 	}, nil
 }
 

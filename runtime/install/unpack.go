@@ -21,7 +21,7 @@ var merged = []string{"bin", "sbin", "lib", "lib64"}
 var useless = []string{"usr/include", "usr/share", "usr/games", "var"}
 
 // useful are exceptions to useless.
-var useful = []string{"usr/share/qemu", "usr/share/seabios", "usr/share/terminfo"}
+var useful = []string{"usr/share/OVMF", "usr/share/qemu", "usr/share/seabios", "usr/share/terminfo"}
 
 // unpacker unpacks packages into one tree, as on a system with a merged /usr.
 type unpacker struct{ root *os.Root }

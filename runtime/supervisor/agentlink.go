@@ -40,12 +40,12 @@ func (s *Supervisor) openAgentLink(inherited int) (agentLink, error) {
 		s.log.Info("agent", "transport", a.Transport, "context_id", address.CID)
 		return agentLink{
 			file:     address.Device,
-			qemuArgs: qemu.AgentVsock(address.CID, plan.FDAgent),
+			qemuArgs: qemu.AgentVsock(qemu.Bus(s.plan.Machine.Bus), address.CID, plan.FDAgent),
 			connect:  address.Accept,
 		}, nil
 	case a.Fallback == plan.TransportSerial:
 		s.log.Warn("agent", "transport", a.Fallback, "instead_of", a.Transport, "error", err)
-		return serialLink(qemu.AgentPort(plan.FDAgent))
+		return serialLink(qemu.AgentPort(qemu.Bus(s.plan.Machine.Bus), plan.FDAgent))
 	}
 	return agentLink{}, fmt.Errorf("the vsock device did not reach the container: %w; "+
 		"let another transport take its place (agent.transport = \"auto\" in a profile)", err)

@@ -25,7 +25,7 @@ func TestAgentLink(t *testing.T) {
 		"virtio-serial": {agent: plan.Agent{Transport: plan.TransportSerial}},
 		"vsock or else": {
 			agent: plan.Agent{Transport: plan.TransportVsock, Fallback: plan.TransportSerial},
-			args:  qemu.AgentPort(plan.FDAgent),
+			args:  qemu.AgentPort(qemu.PCI, plan.FDAgent),
 			log:   `transport=virtio-serial instead_of=vsock error="descriptor `,
 		},
 		"vsock alone": {

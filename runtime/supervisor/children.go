@@ -171,8 +171,13 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	firmware, err := s.openFirmware()
+	if err != nil {
+		return err
+	}
 	files = append(files, kvm)         // plan.FDKVM
 	files = append(files, s.shares[1]) // plan.FDVolumes
+	files = append(files, firmware)    // plan.FDFirmware
 	files = append(files, s.disks...)  // plan.FDFirstDisk
 	files = append(files, s.network.files...)
 	argv := slices.Concat(s.plan.Processes[plan.ProcessQEMU].Argv, s.agent.qemuArgs, s.network.qemuArgs)

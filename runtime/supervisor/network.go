@@ -129,7 +129,9 @@ func (s *Supervisor) join(i int, iface *api.Interface) (*attached, error) {
 	if p.Model != guestDefaultModel {
 		iface.Driver = p.Model
 	}
-	a := &attached{tap: tap, nic: qemu.NIC{Index: i, Model: p.Model, MAC: iface.MAC, MTU: iface.MTU, Queues: p.Queues, VHost: p.VHost}}
+	a := &attached{tap: tap, nic: qemu.NIC{
+		On: qemu.Bus(s.plan.Machine.Bus), Index: i, Model: p.Model, MAC: iface.MAC, MTU: iface.MTU, Queues: p.Queues, VHost: p.VHost,
+	}}
 	if p.VHost {
 		if a.vhosts, err = vmnet.OpenVHost(p.Queues); err != nil {
 			return nil, errors.Join(err, tap.Close())

@@ -21,7 +21,7 @@ const modulesDir = "/modules"
 
 // moduleLists are those for the lab's devices. It has no vsock device: its
 // processes reach each other by the loopback as on most hosts.
-var moduleLists = []string{"load", "load.virtio-serial"}
+var moduleLists = []string{"load", "load.pci", "load.virtio-serial"}
 
 // modules are those beyond the installed initramfs: the overlay and the scratch
 // disk, KVM of the processor that QEMU emulates, what virtual machines are
