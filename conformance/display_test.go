@@ -139,8 +139,10 @@ func TestVNCPassword(t *testing.T) {
 	e := start(t)
 	vmOnly(t)
 	const password = "hus8hhus"
-	c := background(t, append([]string{"--publish", "127.0.0.1::5901", "--env", "RUNCVM_DISPLAY_MODE=vnc", "--env", "RUNCVM_QEMU_VNC_DISPLAY=1",
-		"--env", "RUNCVM_DISPLAY_PASSWORD_FILE=" + passwordFile(t, password), image}, shellOnScreen...)...)
+	c := background(t, append([]string{
+		"--publish", "127.0.0.1::5901", "--env", "RUNCVM_DISPLAY_MODE=vnc", "--env", "RUNCVM_QEMU_VNC_DISPLAY=1",
+		"--env", "RUNCVM_DISPLAY_PASSWORD_FILE=" + passwordFile(t, password), image,
+	}, shellOnScreen...)...)
 	c.opened()
 	client := c.vnc(e, "5901", password)
 	typeAt(t, client, "tty\n")
@@ -163,8 +165,10 @@ func TestVNCPassword(t *testing.T) {
 func TestDesktop(t *testing.T) {
 	vmOnly(t)
 	e := alone(t)
-	c := background(t, append([]string{"--label", "runcvm.profile=desktop-vnc", "--env", "RUNCVM_KERNEL=" + genericKernel(t), "--env", "RUNCVM_QEMU_USB=on",
-		"--memory", "1g", "--publish", "127.0.0.1::5900", image}, shellOnScreen...)...)
+	c := background(t, append([]string{
+		"--label", "runcvm.profile=desktop-vnc", "--env", "RUNCVM_KERNEL=" + genericKernel(t), "--env", "RUNCVM_QEMU_USB=on",
+		"--memory", "1g", "--publish", "127.0.0.1::5900", image,
+	}, shellOnScreen...)...)
 	c.opened()
 	client := c.vnc(e, "5900", "")
 	typeAt(t, client, "tty>/typed\n")
