@@ -106,7 +106,7 @@ func TestMistakes(t *testing.T) {
 		label string
 		want  []string // parts of the one-line form, one for each diagnostic
 	}{
-		"unknown label":       {map[string]string{"w.hcl": declare("web", 1)}, "wbe", []string{`Did you mean "web"? The profiles here are "debug", "default", "desktop-vnc", "docker", "legacy", "secure", "systemd" and "web"`}},
+		"unknown label":       {map[string]string{"w.hcl": declare("web", 1)}, "wbe", []string{`Did you mean "web"? The profiles here are "debug", "default", "desktop-vnc", "docker", "legacy", "microvm", "secure", "systemd" and "web"`}},
 		"broken and not used": {map[string]string{"b.hcl": `profile "b" { nonsense = }`, "w.hcl": declare("web", 1)}, "web", []string{"b.hcl:1:26: Invalid expression", `b.hcl:1:15: Unsupported attribute`}},
 		"broken and used":     {map[string]string{"b.hcl": `profile "b" { nonsense = }`}, "b", []string{"b.hcl:1:26: Invalid expression", `b.hcl:1:15: Unsupported attribute`}},
 		"reported once":       {map[string]string{"b.hcl": declare("a", 1) + declare("b", 1) + "x = 1\n"}, "a,b", []string{"b.hcl:13:1: Unsupported attribute"}},
@@ -162,7 +162,7 @@ func TestLoad(t *testing.T) {
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if want, got := []string{"debug", "default", "desktop-vnc", "docker", "legacy", "secure", "systemd", "web"}, set.names(); !slices.Equal(want, got) {
+	if want, got := []string{"debug", "default", "desktop-vnc", "docker", "legacy", "microvm", "secure", "systemd", "web"}, set.names(); !slices.Equal(want, got) {
 		t.Errorf("names %q, want %q", got, want)
 	}
 
