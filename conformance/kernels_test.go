@@ -333,7 +333,7 @@ func TestKernelOfFiles(t *testing.T) {
 		t.Errorf("with an initramfs and no modules: %+v", r)
 	}
 	for value, says := range map[string]string{
-		"RUNCVM_KERNEL_MODULES_DIR=/etc": "has no virtio_pci", "RUNCVM_KERNEL_MODULES_DIR=etc": "not an absolute path",
+		"RUNCVM_KERNEL_MODULES_DIR=/etc": "has no virtiofs", "RUNCVM_KERNEL_MODULES_DIR=etc": "not an absolute path",
 		"RUNCVM_KERNEL_INITRAMFS=/dev/zero": "device",
 	} {
 		if r := run(t, env(value)...); r.Code == 0 || !strings.Contains(r.Stderr, says) {

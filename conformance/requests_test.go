@@ -32,7 +32,7 @@ func TestWrongVariables(t *testing.T) {
 	start(t)
 	for variable, words := range map[string][]string{
 		"RUNCVM_CPU=2":           {"Unknown variable", `Did you mean \"RUNCVM_CPUS\"?`},
-		"RUNCVM_BIOS=bios":       {"RUNCVM_BIOS: Value not allowed", `\"seabios\" or \"qboot\"`},
+		"RUNCVM_BIOS=bios":       {"RUNCVM_BIOS: Value not allowed", `\"seabios\", \"qboot\" or \"efi\"`},
 		"RUNCVM_PROFILE=nothing": {"Unknown profile", `\"secure\"`},
 		"RUNCVM_VAR_TIER=small":  {"Unknown variable", "none of them declares"},
 	} {
