@@ -1,10 +1,10 @@
 package conformance
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
-	"context"
 	"testing"
 
 	"github.com/runcvm/runcvm/conformance/differential"
