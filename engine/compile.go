@@ -32,8 +32,8 @@ func Compile(profile *schema.Profile, spec *specs.Spec, facts *plan.Facts) (*pla
 	c.checkInputs()
 	c.compileMachine()
 	c.compileInit()
-	c.compileDisplay()
 	c.compileFirmware()
+	c.compileDisplay() // whose serial port depends on the firmware
 	c.compileKernel()
 	c.compileRootfs()
 	c.compileNetwork()
