@@ -162,7 +162,7 @@ func (g *guest) changeNetwork(ctx context.Context, change api.NetworkChange) err
 
 // process is a process in the VM, started or about to be.
 type process struct {
-	stdio   [3]*yamux.Stream // nil for a terminal's stderr
+	stdio   [3]*yamux.Stream // nil for a terminal's stderr, and for no input
 	stream  *yamux.Stream
 	writeMu sync.Mutex
 
@@ -175,8 +175,8 @@ type startError struct{ api.Failed }
 
 func (e *startError) Error() string { return e.Message }
 
-// exec starts a process; it fills in the request's ID and Stdio. The error is a
-// *startError when the guest could not execute it.
+// exec starts a process; it fills in the request's ID and, unless that has been
+// said, its Stdio. The error is a *startError when the guest could not execute it.
 func (g *guest) exec(request api.Process) (*process, error) {
 	p := &process{exited: make(chan api.Exited, 1)}
 	g.idMu.Lock()
@@ -184,7 +184,7 @@ func (g *guest) exec(request api.Process) (*process, error) {
 	request.ID = strconv.Itoa(g.nextID)
 	g.idMu.Unlock()
 	switch {
-	case request.Console != "": // none
+	case request.Console != "" || request.Stdio != nil:
 	case request.Spec.Terminal:
 		request.Stdio = []int{0, 1}
 	default:
