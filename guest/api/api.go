@@ -1,7 +1,8 @@
 // Package api is the wire between the supervisor (host side, in the container)
 // and runcvm-guest (in the VM). It is the only package that both sides share.
 //
-// One byte stream (vsock, or a virtio-serial port) carries a yamux session. The
+// One byte stream (vsock, or a virtio-serial port) carries, after the guest's
+// greeting (Greet), a yamux session. The
 // supervisor is the yamux client, the guest the server. Either side may open
 // streams; every stream begins with one Open message that says what it is for.
 //

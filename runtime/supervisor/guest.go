@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/yamux"
 
@@ -21,6 +22,19 @@ type guest struct {
 	events  chan api.Event
 	nextID  int
 	idMu    sync.Mutex
+}
+
+// greeted waits for the guest's greeting until ctx is done.
+func greeted(ctx context.Context, conn net.Conn) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	err := api.AwaitGreeting(conn)
+	if !stop() {
+		return ctx.Err()
+	}
+	if errors.Is(err, io.EOF) {
+		return errGuestGone
+	}
+	return err
 }
 
 // connectGuest starts the multiplexer on conn, which it owns. relayDNS serves a

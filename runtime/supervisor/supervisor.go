@@ -164,6 +164,9 @@ func (s *Supervisor) bootGuest(ctx context.Context) error {
 	var event api.Event
 	conn, err := s.agent.connect(ctx)
 	if err == nil {
+		err = greeted(ctx, conn)
+	}
+	if err == nil {
 		s.guest, err = connectGuest(conn, s.relayDNS)
 	}
 	if err == nil {
