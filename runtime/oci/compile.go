@@ -90,7 +90,9 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 
 		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
 		Image:      metadata,
-		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec)},
+		Bundle: plan.Bundle{
+			RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec), Sockets: findSockets(spec),
+		},
 	})
 }
 

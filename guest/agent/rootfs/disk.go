@@ -6,11 +6,29 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/api"
 )
 
 // diskWait is how long a disk may take to appear after its driver has been
 // loaded.
 const diskWait = 10 * time.Second
+
+// makeDiskNode makes the node of a disk.
+func (t tree) makeDiskNode(n api.DiskNode) error {
+	path, err := findDisk(n.Serial)
+	if err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	n.Device.Major, n.Device.Minor = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev))
+	return t.makeDevice(n.Device)
+}
 
 // findDisk returns the device node of the disk with that serial number.
 func findDisk(serial string) (string, error) {
