@@ -101,6 +101,10 @@ const (
 // volumeType says how the source of a mount is seen in the guest: a unix socket
 // as one that is relayed.
 func (c *compiler) volumeType(m specs.Mount, name, destination string) string {
+	if slices.Contains(c.facts.Bundle.SocketFolders, m.Source) {
+		c.warn("Sockets in a volume", "The folder %s, which is mounted at %s, has unix sockets of the host in it. The guest sees them and cannot connect to them: make the socket itself a volume, as in docker run --volume %s:%s.",
+			m.Source, destination, path.Join(m.Source, "NAME"), path.Join(destination, "NAME"))
+	}
 	i := slices.IndexFunc(c.facts.Bundle.Sockets, func(s plan.HostSocket) bool { return s.Path == m.Source })
 	if i < 0 {
 		return typeVolume

@@ -56,6 +56,11 @@ func (b *bench) sockets(ctx context.Context) error {
 			}})
 		}
 	}
+	// The same bytes by the same way, without a socket.
+	figures = append(figures, figure{"runcvm, output of an exec", timed(func(ctx context.Context) error {
+		_, err := b.docker(ctx, "exec", "sockets-runcvm", "head", "--bytes", strconv.Itoa(socketMiB)+"M", "/dev/zero")
+		return err
+	})})
 	fmt.Printf("\n%d MiB through a unix socket of the host, and a question with its answer, medians of %d\n", socketMiB, b.samples)
 	m, err := medians(ctx, b.samples, figures...)
 	if err != nil {
@@ -64,6 +69,7 @@ func (b *bench) sockets(ctx context.Context) error {
 	fmt.Printf("runcvm: %.0f MiB/s\n", socketMiB/m[1].Seconds())
 	ratio("runcvm / runc, bytes", m[1], m[0])
 	ratio("runcvm / runc, answers", m[3], m[2])
+	ratio("runcvm: socket / exec, bytes", m[1], m[4])
 	return nil
 }
 

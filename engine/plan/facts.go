@@ -142,6 +142,9 @@ type Bundle struct {
 	// Sockets are the sources of mounts that are unix sockets, in the order of the
 	// mounts.
 	Sockets []HostSocket `json:"sockets,omitempty"`
+	// SocketFolders are the sources of mounts that are folders with unix sockets
+	// right in them, in the order of the mounts.
+	SocketFolders []string `json:"socket_folders,omitempty"`
 }
 
 // HostSocket is a unix socket of the host.
