@@ -191,6 +191,7 @@ func TestHostSockets(t *testing.T) {
 	wanted := must(t, runOn(t, "runc", nil, append(options, "sh", "-c", look)...))
 	c := background(t, append(options, "sleep", "infinity")...)
 	want(t, c.exec("sh", "-c", look), harness.Result{Stdout: wanted})
+	descriptors := c.descriptors()
 
 	t.Run("both ways", func(t *testing.T) {
 		want(t, c.exec("probe", "unix", "say", "/run/open", "half"), harness.Result{Stdout: "0 bytes and the end <nil>\n"})
@@ -233,6 +234,9 @@ func TestHostSockets(t *testing.T) {
 		}
 		again.listener.Close()
 	})
+	t.Run("nothing stays", func(t *testing.T) {
+		eventually(t, fmt.Sprintf("%d open descriptors again", descriptors), func() bool { return c.descriptors() == descriptors })
+	})
 	t.Run("beside an init", func(t *testing.T) {
 		vmOnly(t)
 		c := background(t, append(mounted(open.listener.Addr().String()), "--env", "RUNCVM_INIT_MODE=exec", probeImage, "sleep", "infinity")...)
@@ -248,6 +252,16 @@ func TestHostSockets(t *testing.T) {
 			t.Error("the server had an answer")
 		}
 	})
+}
+
+// descriptors is how many the container's first process has open.
+func (c *container) descriptors() int {
+	c.t.Helper()
+	open, err := os.ReadDir("/proc/" + c.inspect("{{.State.Pid}}") + "/fd")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return len(open)
 }
 
 // TestHostSocketsOfMessages has the two other types.
@@ -295,7 +309,11 @@ func TestHostSocketsOfMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	options := append(mounted(filepath.Join(dir, "packets")), "--volume", filepath.Join(dir, "log")+":/dev/log", "--user", "1000:1001", probeImage)
-	want(t, run(t, append(options, "sh", "-c", "stat -c %F /dev/log; probe unix datagrams /dev/log one two")...), harness.Result{Stdout: "socket\n"})
+	if err := os.Chmod(filepath.Join(dir, "packets"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	want(t, run(t, append(options, "sh", "-c", "stat -c %F /dev/log; probe unix datagrams /dev/log one two; probe unix packets /run/packets")...),
+		harness.Result{Stdout: "socket\n1\n70000\n5\n"})
 	_ = log.SetReadDeadline(time.Now().Add(commandLimit))
 	for _, wanted := range []string{"one", "two"} {
 		data, oob := make([]byte, 100), make([]byte, 100)
@@ -312,10 +330,6 @@ func TestHostSocketsOfMessages(t *testing.T) {
 			t.Errorf("%q of %+v, %v, want %q", data[:n], sender, err, wanted)
 		}
 	}
-	if err := os.Chmod(filepath.Join(dir, "packets"), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	want(t, run(t, append(options, "probe", "unix", "packets", "/run/packets")...), harness.Result{Stdout: "1\n70000\n5\n"})
 }
 
 // TestDockerInTheGuest gives the guest the socket of its own engine.
