@@ -81,7 +81,9 @@ func TestBlockDevices(t *testing.T) {
 	if r.Code == 0 || !strings.Contains(r.Stderr, "the host or another machine uses it") {
 		t.Errorf("a second machine: %+v", r)
 	}
-	want(t, run(t, "--device", reading+":/dev/b:r", image, "dd", "if=/dev/b", "bs=1", "skip=4096", "count=19", "status=none"), harness.Result{Stdout: mark})
+	// A place that is not in /dev, and a root that nobody can write to.
+	want(t, run(t, "--device", reading+":/opt/new/b:r", "--read-only", image, "sh", "-c", "dd if=/opt/new/b bs=1 skip=4096 count=19 status=none; stat -c ' %F' /opt/new/b"),
+		harness.Result{Stdout: mark + " block special file\n"})
 	remove(t, "rm", "--force", c.name)
 	// Without a file system, the disk is what its bytes are.
 	must(t, run(t, "--device", writable+":/dev/sda", image, "sh", "-c", "printf whole | dd of=/dev/sda bs=512 seek=8 conv=fsync status=none"))

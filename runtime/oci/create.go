@@ -225,6 +225,9 @@ func makeMountPoints(p *plan.Plan) error {
 		}
 		points = append(points, point)
 	}
+	for _, d := range p.BlockDevices {
+		points = append(points, storage.MountPoint{Destination: d.Node.Path, File: true})
+	}
 	return storage.MakeMountPoints(p.Rootfs.HostPath, points)
 }
 
