@@ -54,10 +54,14 @@ func TestOtherSuite(t *testing.T) {
 
 	dir := tree(t, map[string]string{"from-host": "1\n"})
 	const password = "trixie"
-	c := backgroundOn(t, "runcvm-suite", "--volume", dir+":/shared", "--publish", "127.0.0.1::5900", "--env", "RUNCVM_DISPLAY_MODE=vnc",
+	socket := socketAt(t, filepath.Join(t.TempDir(), "socket"))
+	harness.Require(t, harness.Loop)
+	device, _ := loopDevice(t, 1<<20)
+	c := backgroundOn(t, "runcvm-suite", "--volume", dir+":/shared", "--volume", socket.listener.Addr().String()+":/run/socket",
+		"--device", device+":/dev/data", "--publish", "127.0.0.1::5900", "--env", "RUNCVM_DISPLAY_MODE=vnc",
 		"--env", "RUNCVM_DISPLAY_PASSWORD_FILE="+passwordFile(t, password), "--env", "RUNCVM_QEMU_USB=on",
 		"--env", "RUNCVM_BIOS=EFI", "--env", "RUNCVM_KERNEL_MODULES=version", "--cap-add", "SYS_ADMIN",
-		"--security-opt", "systempaths=unconfined", image, "sh", "-c", `uname -r; exec sleep infinity`)
+		"--security-opt", "systempaths=unconfined", probeImage, "sh", "-c", `uname -r; exec sleep infinity`)
 	latest, err := os.Readlink(filepath.Join(otherPrefix(), "kernels/debian/latest"))
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +69,9 @@ func TestOtherSuite(t *testing.T) {
 	c.logged(latest)
 	want(t, c.exec("sh", "-c", "cat /shared/from-host; echo guest > /shared/from-guest; echo e >&2; exit 7"),
 		harness.Result{Stdout: "1\n", Stderr: "e\n", Code: 7})
+	want(t, c.exec("probe", "unix", "say", "/run/socket", "who"), harness.Result{Stdout: "0:0\n"})
+	must(t, c.exec("sh", "-c", "printf disk | dd of=/dev/data conv=fsync status=none"))
+	equal(t, "the block device", strings.HasPrefix(content(t, device), "disk"), true)
 	client := c.vnc(e, "5900", password)
 	before := screen(t, client).Lit()
 	must(t, c.exec("sh", "-c", "seq -s - 1 100 > /dev/tty1"))
