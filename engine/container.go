@@ -108,6 +108,8 @@ func (c *compiler) compileDevices() {
 	for _, d := range c.linux().Devices {
 		standard, pseudo := pseudoDevices[[2]int64{d.Major, d.Minor}]
 		switch {
+		case d.Type == "p": // a pipe with a name is no device
+			c.plan.Guest.Devices = append(c.plan.Guest.Devices, d)
 		case !pseudo || d.Type != "c" && d.Type != "u":
 			foreign = append(foreign, d.Path)
 		case !standard || !slices.Contains(defaultDevices, d.Path):

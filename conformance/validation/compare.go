@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Tally counts the outcomes of assertions.
@@ -51,6 +52,27 @@ func (r *Result) Tally() Tally {
 		t.count(p)
 	}
 	return t
+}
+
+// Failures is what the program said of all that does not hold.
+func (r *Result) Failures() string {
+	var b strings.Builder
+	for i, p := range r.Points {
+		if p.OK || p.Directive != "" {
+			continue
+		}
+		before := ""
+		if i > 0 { // some diagnostics stand before their point
+			before = r.Points[i-1].Diagnostic
+		}
+		fmt.Fprintf(&b, "%s  not ok: %s\n%s", before, p.Description, p.Diagnostic)
+	}
+	for name, text := range map[string]string{"ended": r.Ended, "complaints": strings.Join(r.Complaints, "\n"), "stderr": r.Stderr} {
+		if text != "" {
+			fmt.Fprintf(&b, "  %s: %s\n", name, strings.TrimRight(text, "\n"))
+		}
+	}
+	return b.String()
 }
 
 // Assertions beside the points, which the totals do not count.
@@ -106,7 +128,7 @@ func Judge(differences []Difference, known []Known, ran func(program string) boo
 		}
 	}
 	for _, k := range known {
-		if ran(k.Program) && !slices.ContainsFunc(differences, k.is) {
+		if !k.Varies && ran(k.Program) && !slices.ContainsFunc(differences, k.is) {
 			stale = append(stale, k)
 		}
 	}

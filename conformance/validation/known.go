@@ -16,6 +16,9 @@ import (
 // the reason.
 type Known struct {
 	Program, Assertion, Reason string
+	// Varies is whether it holds at times: the program does not wait for what it
+	// looks at.
+	Varies bool
 }
 
 func (k Known) is(d Difference) bool { return k.Program == d.Program && k.Assertion == d.Assertion }
@@ -56,6 +59,7 @@ func LoadKnown() ([]Known, error) { return parseKnown(knownFile) }
 func parseKnown(src []byte) ([]Known, error) {
 	var groups []struct {
 		Reason string              `yaml:"reason"`
+		Varies bool                `yaml:"varies"`
 		Fails  map[string][]string `yaml:"fails"`
 	}
 	if err := decode(src, "known.yaml", &groups); err != nil {
@@ -71,7 +75,7 @@ func parseKnown(src []byte) ([]Known, error) {
 				return nil, fmt.Errorf("known.yaml: group %d: %s has no assertion", i+1, program)
 			}
 			for _, assertion := range g.Fails[program] {
-				k := Known{program, assertion, strings.Join(strings.Fields(g.Reason), " ")}
+				k := Known{program, assertion, strings.Join(strings.Fields(g.Reason), " "), g.Varies}
 				if slices.ContainsFunc(all, func(o Known) bool { return o.Program == k.Program && o.Assertion == k.Assertion }) {
 					return nil, fmt.Errorf("known.yaml: %s: %q stands there twice", program, assertion)
 				}

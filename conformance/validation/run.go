@@ -35,6 +35,17 @@ func NewRuntime(name string, r harness.Runtime, dir string) (*Runtime, error) {
 	return made, os.WriteFile(made.path, []byte(script.String()), 0o755)
 }
 
+// Runtimes are runc, and the RunCVM that is installed with its built-in profile
+// alone, with what they write below dir.
+func Runtimes(dir string) (reference, tested *Runtime, err error) {
+	if reference, err = NewRuntime("runc", harness.Runtime{Path: "runc"}, dir); err != nil {
+		return nil, nil, err
+	}
+	profiles := filepath.Join(dir, "profiles") // not there
+	tested, err = NewRuntime("RunCVM", harness.Installed("--profiles-dir="+profiles), dir)
+	return reference, tested, err
+}
+
 // Version is the first line of what the runtime says of itself.
 func (r *Runtime) Version(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, r.path, "--version").Output()
@@ -55,8 +66,12 @@ func (s *Suite) Run(ctx context.Context, program string, r *Runtime, limit time.
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, program))
 	cmd.Dir = s.work
 	cmd.Env = append(cmd.Environ(), "RUNTIME="+r.path, "TMPDIR="+tmp)
-	// With the programs that it has started and does not wait for.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setpgid: true, // ended with the programs that it has started and does not wait for
+		// Containers without a mount namespace of their own make their mounts in the
+		// program's, which would be the host's.
+		Unshareflags: syscall.CLONE_NEWNS,
+	}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 10 * time.Second
 	var stdout, stderr bytes.Buffer
@@ -78,6 +93,29 @@ func (s *Suite) Run(ctx context.Context, program string, r *Runtime, limit time.
 	return result, nil
 }
 
+// Comparison is what one program shows of two runtimes.
+type Comparison struct {
+	Program
+	Differences []Difference
+	Result      *Result // the tested runtime's
+}
+
+// Compare runs a program under both runtimes, for limit at most each.
+func (s *Suite) Compare(ctx context.Context, program string, reference, tested *Runtime, limit time.Duration) (*Comparison, error) {
+	var results [2]*Result
+	for i, r := range []*Runtime{reference, tested} {
+		var err error
+		if results[i], err = s.Run(ctx, program, r, limit); err != nil {
+			return nil, fmt.Errorf("%s under %s: %w", program, r.Name, err)
+		}
+	}
+	return &Comparison{
+		Program:     Program{Name: program, Reference: results[0].Tally(), Tested: results[1].Tally()},
+		Differences: Compare(program, results[0], results[1]),
+		Result:      results[1],
+	}, nil
+}
+
 // clear deletes the containers that a program has left.
 func (r *Runtime) clear(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -94,4 +132,34 @@ func (r *Runtime) clear(ctx context.Context) error {
 		}
 	}
 	return errors.Join(append(errs, err)...)
+}
+
+// suiteCgroups are those that programs of the suite make, or have made, and leave.
+var suiteCgroups = []string{"testdir", "cgrouptest"}
+
+// removeCgroups removes a control group and those below it, as far as they are
+// empty.
+func removeCgroups(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			removeCgroups(filepath.Join(dir, e.Name()))
+		}
+	}
+	_ = syscall.Rmdir(dir)
+}
+
+// Close removes what the programs leave in the host's control groups.
+func (s *Suite) Close() {
+	for _, name := range suiteCgroups {
+		for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
+			found, _ := filepath.Glob(pattern + name)
+			for _, dir := range found {
+				removeCgroups(dir)
+			}
+		}
+	}
 }

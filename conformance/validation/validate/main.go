@@ -27,7 +27,7 @@ const dir = "conformance/validation"
 
 func main() {
 	var o options
-	flag.StringVar(&o.pattern, "run", "*", "run the programs whose names match the `GLOB`")
+	flag.StringVar(&o.pattern, "run", "*", "run the programs whose names match one of the `GLOBS`, separated by commas")
 	flag.DurationVar(&o.limit, "timeout", 5*time.Minute, "limit of one program under one runtime")
 	flag.BoolVar(&o.update, "update", false, "keep the figures of a whole run, for docs/conformance.md")
 	flag.BoolVar(&o.verbose, "v", false, "show all that a program said of what differs")
@@ -67,6 +67,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
+	defer r.suite.Close()
 	if err := r.runAll(ctx); err != nil {
 		return err
 	}
@@ -106,12 +107,7 @@ func (r *runner) prepare(ctx context.Context) error {
 	if r.suite, err = validation.Build(ctx, filepath.Join(dir, "suite"), harness.Scratch()); err != nil {
 		return err
 	}
-	runc := harness.Runtime{Path: "runc"}
-	profiles := filepath.Join(harness.Scratch(), "profiles") // none: the built-in one counts
-	if r.reference, err = validation.NewRuntime("runc", runc, harness.Scratch()); err != nil {
-		return err
-	}
-	if r.tested, err = validation.NewRuntime("RunCVM", harness.Installed("--profiles-dir="+profiles), harness.Scratch()); err != nil {
+	if r.reference, r.tested, err = validation.Runtimes(harness.Scratch()); err != nil {
 		return err
 	}
 	if r.figures.Reference, err = r.reference.Version(ctx); err != nil {
@@ -133,25 +129,20 @@ func (r *runner) runAll(ctx context.Context) error {
 		if !r.ran(program) {
 			continue
 		}
-		var results [2]*validation.Result
-		for i, runtime := range []*validation.Runtime{r.reference, r.tested} {
-			var err error
-			if results[i], err = r.suite.Run(ctx, program, runtime, r.limit); err != nil {
-				return fmt.Errorf("%s under %s: %w", program, runtime.Name, err)
-			}
+		c, err := r.suite.Compare(ctx, program, r.reference, r.tested, r.limit)
+		if err != nil {
+			return err
 		}
-		row := validation.Program{Name: program, Reference: results[0].Tally(), Tested: results[1].Tally()}
-		differences := validation.Compare(program, results[0], results[1])
-		fmt.Printf("%-34s %-34s %s", program, row.Reference, row.Tested)
-		if len(differences) > 0 {
-			fmt.Printf("  (%d differ)", len(differences))
+		fmt.Printf("%-34s %-34s %s", program, c.Reference, c.Tested)
+		if len(c.Differences) > 0 {
+			fmt.Printf("  (%d differ)", len(c.Differences))
 		}
 		fmt.Println()
-		if r.verbose && len(differences) > 0 {
-			explain(differences, results[1])
+		if r.verbose && len(c.Differences) > 0 {
+			explain(c)
 		}
-		r.figures.Programs = append(r.figures.Programs, row)
-		r.differences = append(r.differences, differences...)
+		r.figures.Programs = append(r.figures.Programs, c.Program)
+		r.differences = append(r.differences, c.Differences...)
 	}
 	if len(r.figures.Programs) == 0 {
 		return fmt.Errorf("-run %q: no program matches; there are %s", r.pattern, strings.Join(r.suite.Programs, ", "))
@@ -159,27 +150,29 @@ func (r *runner) runAll(ctx context.Context) error {
 	return nil
 }
 
+// explained is how many differences of a program are shown: one that came to
+// nothing differs in all that it would have looked at.
+const explained = 20
+
 // explain prints what a program said of the differences.
-func explain(differences []validation.Difference, tested *validation.Result) {
-	for _, d := range differences {
+func explain(c *validation.Comparison) {
+	for _, d := range c.Differences[:min(len(c.Differences), explained)] {
 		fmt.Printf("    %s: runc %s; RunCVM %s\n", d.Assertion, d.Reference, d.Tested)
 	}
-	for i, p := range tested.Points {
-		if p.OK || p.Directive != "" {
-			continue
-		}
-		if i > 0 { // some diagnostics stand before their point
-			fmt.Print(tested.Points[i-1].Diagnostic)
-		}
-		fmt.Printf("  not ok: %s\n%s", p.Description, p.Diagnostic)
+	if n := len(c.Differences) - explained; n > 0 {
+		fmt.Printf("    and %d more\n", n)
 	}
-	fmt.Printf("  ended: %s\n  complaints: %s\n  stderr: %s\n", tested.Ended, strings.Join(tested.Complaints, "\n"), tested.Stderr)
+	fmt.Print(c.Result.Failures())
 }
 
 // ran says whether a program is one of those that are run.
 func (r *runner) ran(program string) bool {
-	ok, err := path.Match(r.pattern, program)
-	return err == nil && ok
+	for pattern := range strings.SplitSeq(r.pattern, ",") {
+		if ok, err := path.Match(pattern, program); err == nil && ok {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *runner) total(reference bool) validation.Tally {
