@@ -24,9 +24,9 @@ type Suite struct {
 	work     string // where they find the root file system and runtimetest
 }
 
-// Build builds the suite into dir, an empty folder. module is the folder of the
-// module that pins the suite.
-func Build(ctx context.Context, module, dir string) (*Suite, error) {
+// Build builds the programs of the suite that are wanted into dir, an empty
+// folder. module is the folder of the module that pins the suite.
+func Build(ctx context.Context, module, dir string, wanted func(program string) bool) (*Suite, error) {
 	s := &Suite{bin: filepath.Join(dir, "bin"), work: filepath.Join(dir, "work")}
 	for _, d := range []string{s.bin, s.work} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
@@ -37,17 +37,20 @@ func Build(ctx context.Context, module, dir string) (*Suite, error) {
 	if err != nil {
 		return nil, err
 	}
-	packages := strings.Fields(listed)
-	if len(packages) == 0 {
-		return nil, errors.New("the module of the suite has no programs")
+	var packages []string
+	for _, p := range strings.Fields(listed) {
+		if name := path.Base(p); wanted(name) {
+			packages = append(packages, p)
+			s.Programs = append(s.Programs, name)
+		}
 	}
+	if len(packages) == 0 {
+		return nil, errors.New("no program of the suite is wanted; its folder validation lists them: " + listed)
+	}
+	slices.Sort(s.Programs)
 	if _, err := goCommand(ctx, module, nil, append([]string{"build", "-o", s.bin + "/"}, packages...)...); err != nil {
 		return nil, err
 	}
-	for _, p := range packages {
-		s.Programs = append(s.Programs, path.Base(p))
-	}
-	slices.Sort(s.Programs)
 	// It runs in the containers, whose roots have no libraries.
 	if _, err := goCommand(ctx, module, []string{"CGO_ENABLED=0"}, "build", "-o", s.work+"/", tools+"/cmd/runtimetest"); err != nil {
 		return nil, err

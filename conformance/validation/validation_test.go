@@ -67,6 +67,9 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}
+	if got := Compare("p", reference, &Result{Ended: "exit status 1"}); len(got) != 1 || got[0].Assertion != everything {
+		t.Errorf("a program that came to nothing: %v", got)
+	}
 	silent := &Result{}
 	if got := Compare("p", silent, &Result{Complaints: []string{"x"}}); len(got) != 1 || got[0].Assertion != complaints {
 		t.Errorf("a complaint: %v", got)
