@@ -175,6 +175,9 @@ func (r *Runtime) prepare(id, bundle string) (_ *prepared, err error) {
 			made.close()
 		}
 	}()
+	if err := api.CheckNames(doc.Spec.Process); err != nil {
+		return nil, fmt.Errorf("%s: process: %w", filepath.Join(bundle, configFile), err)
+	}
 	if err := checkEntrypoint(bundle, &doc.Spec); err != nil {
 		return nil, err
 	}
