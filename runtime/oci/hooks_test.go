@@ -14,6 +14,7 @@ import (
 func TestInterposeHooks(t *testing.T) {
 	timeout := 3
 	hooks := &specs.Hooks{
+		//nolint:staticcheck // deprecated, and what Docker uses
 		Prestart:        []specs.Hook{{Path: "/a", Args: []string{"a0", "-x"}, Env: []string{"K=V"}, Timeout: &timeout}},
 		CreateContainer: []specs.Hook{{Path: "/b"}},
 		Poststart:       []specs.Hook{{Path: "/c"}},
@@ -29,6 +30,7 @@ func TestInterposeHooks(t *testing.T) {
 	prestart := through("/a", "a0", "-x")
 	prestart.Env, prestart.Timeout = []string{"K=V"}, &timeout
 	want := &specs.Hooks{
+		//nolint:staticcheck // as above
 		Prestart:        []specs.Hook{prestart},
 		CreateRuntime:   []specs.Hook{},
 		CreateContainer: []specs.Hook{through("/b")},
