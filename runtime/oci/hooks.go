@@ -89,6 +89,9 @@ func callersState(state []byte) ([]byte, error) {
 	if err := json.Unmarshal(state, &ours); err != nil {
 		return nil, fmt.Errorf("read runc's state of the container: %w", err)
 	}
+	if ours.Bundle == "" {
+		return nil, errors.New("read runc's state of the container: it has no bundle")
+	}
 	return stateOf(state, ours.Bundle)
 }
 
