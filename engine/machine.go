@@ -118,9 +118,13 @@ func (c *compiler) compileResources() {
 		c.plan.OCI.MemoryLimit = int64(ram + overhead)
 	}
 	if r.Pids != nil && r.Pids.Limit != nil && *r.Pids.Limit > 0 {
-		c.warn("Process limit not applied in the guest",
-			"The limit of %d processes does not count those in the machine, whose kernel has its own; the machine's memory bounds them. Outside, it is raised by the threads of QEMU and virtiofsd.", *r.Pids.Limit)
 		limit := *r.Pids.Limit
+		if c.plan.Init.Mode == plan.InitExec {
+			c.warn("Process limit not applied in the guest",
+				"The limit of %d processes does not bind an init of the image's own, which is in the guest's first control group; the machine's memory bounds it. init.mode = \"supervise\" has the limit.", limit)
+		} else {
+			c.plan.Guest.PidsLimit = limit
+		}
 		c.plan.OCI.PidsLimit = limit + min(supervisorThreads, math.MaxInt64-limit)
 	}
 	c.plan.OCI.CPU = cpuLimits(r.CPU)

@@ -391,6 +391,8 @@ type Guest struct {
 	Mounts     []GuestMount        `json:"mounts"`
 	Devices    []specs.LinuxDevice `json:"devices,omitempty"`
 	Sysctl     map[string]string   `json:"sysctl,omitempty"`
+	// PidsLimit bounds the processes and threads of the container; 0 for no limit.
+	PidsLimit int64 `json:"pids_limit,omitempty"`
 	// MaskedPaths and ReadonlyPaths are those of the OCI runtime specification.
 	MaskedPaths   []string `json:"masked_paths,omitempty"`
 	ReadonlyPaths []string `json:"readonly_paths,omitempty"`

@@ -82,6 +82,7 @@ type Boot struct {
 	Routes        []Route           `json:"routes,omitempty"`
 	DNSRelay      bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
 	Sysctl        map[string]string `json:"sysctl,omitempty"`
+	PidsLimit     int64             `json:"pids_limit,omitempty"` // of the container's processes and threads; 0 for none
 	// Modules is the folder, within the share, from which the kernel loads the
 	// modules that it needs later; empty for none.
 	Modules string `json:"modules,omitempty"`

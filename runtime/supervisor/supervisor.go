@@ -188,6 +188,7 @@ func (s *Supervisor) bootConfig() api.Boot {
 		ReadOnly:   s.plan.Rootfs.ReadOnly,
 		Devices:    g.Devices,
 		Sysctl:     g.Sysctl,
+		PidsLimit:  g.PidsLimit,
 		Modules:    s.plan.Kernel.SharedModules(),
 
 		MaskedPaths:   g.MaskedPaths,

@@ -75,6 +75,7 @@ var rules = []rule{
 	{"guest.mounts", nil, Container, Recreate, "--volume, --mount or --tmpfs"},
 	{"guest.devices", nil, Container, Recreate, "--device or --privileged"},
 	{"guest.sysctl", []string{"network.mode", "network.ports"}, Container, Recreate, "--sysctl"},
+	{"guest.pids_limit", []string{"init"}, Container, Hot, "--pids-limit"},
 	{"guest", nil, Container, Recreate, ofContainer},
 
 	{"oci.mounts[/vm/rootfs].source", nil, Container, None, "where the container's root is on the host"},
