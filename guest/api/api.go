@@ -16,6 +16,7 @@
 //     reader has gone. With a terminal there is no stderr stream.
 //   - KindNetwork, one for each change, opened by the supervisor after EventReady:
 //     NetworkChange down, an Event up.
+//   - KindClock, opened by the supervisor after EventReady: Clock down, an Event up.
 //   - KindDNS, opened by the guest: raw DNS messages, each prefixed with its
 //     length as two bytes in network order (RFC 1035, 4.2.2), in both
 //     directions.
@@ -54,6 +55,7 @@ const (
 	KindProcess Kind = "process"
 	KindStdio   Kind = "stdio"
 	KindNetwork Kind = "network"
+	KindClock   Kind = "clock"
 	KindDNS     Kind = "dns"
 )
 
@@ -162,6 +164,11 @@ type NetworkChange struct {
 	OldRoutes []Route `json:"old_routes,omitempty"`
 	NewRoutes []Route `json:"new_routes,omitempty"`
 	DNSRelay  bool    `json:"dns_relay,omitempty"` // see Boot; once is enough
+}
+
+// Clock is the host's time of day, by which the guest sets its own.
+type Clock struct {
+	UnixNanos int64 `json:"unix_nanos"` // CLOCK_REALTIME
 }
 
 // EventType says what a boot stream's Event reports.

@@ -105,6 +105,8 @@ func (s *Supervisor) serveControl(ctx context.Context, conn *net.UnixConn) {
 		case <-s.execs.ready:
 		case <-s.breakpoints.reached:
 		}
+	case req.Clock:
+		reply = s.setClock(ctx)
 	case req.Debug != nil:
 		reply.Breakpoint = s.breakpoints.at(req.Debug.Continue)
 	case req.Attach != nil:

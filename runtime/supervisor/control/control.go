@@ -40,6 +40,8 @@ type Request struct {
 	// without an answer has left the reason in ErrorFile.
 	Await bool   `json:"await,omitempty"`
 	Debug *Debug `json:"debug,omitempty"`
+	// Clock sets the guest's time of day by the host's.
+	Clock bool `json:"clock,omitempty"`
 }
 
 // Exec starts a process in the VM and holds its stdio until an Attach with the
@@ -67,7 +69,7 @@ type Debug struct {
 	Continue bool `json:"continue,omitempty"` // let it go on from there
 }
 
-// Reply answers Exec, Signal and Debug.
+// Reply answers Exec, Signal, Debug and Clock.
 type Reply struct {
 	Token  string      `json:"token,omitempty"`
 	Failed *api.Failed `json:"failed,omitempty"` // the process could not be started
