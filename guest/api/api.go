@@ -16,6 +16,8 @@
 //     reader has gone. With a terminal there is no stderr stream.
 //   - KindNetwork, one for each change, opened by the supervisor after EventReady:
 //     NetworkChange down, an Event up.
+//   - KindResources, opened by the supervisor after EventReady: Resources down, an
+//     Event up.
 //   - KindClock, opened by the supervisor after EventReady: Clock down, an Event up.
 //   - KindDNS, opened by the guest: raw DNS messages, each prefixed with its
 //     length as two bytes in network order (RFC 1035, 4.2.2), in both
@@ -55,8 +57,10 @@ const (
 	KindProcess Kind = "process"
 	KindStdio   Kind = "stdio"
 	KindNetwork Kind = "network"
-	KindClock   Kind = "clock"
 	KindDNS     Kind = "dns"
+
+	KindResources Kind = "resources"
+	KindClock     Kind = "clock"
 )
 
 // Open is the first message on every stream.
@@ -164,6 +168,24 @@ type NetworkChange struct {
 	OldRoutes []Route `json:"old_routes,omitempty"`
 	NewRoutes []Route `json:"new_routes,omitempty"`
 	DNSRelay  bool    `json:"dns_relay,omitempty"` // see Boot; once is enough
+}
+
+// Resources are what the guest makes use of, or holds the container to, from now
+// on. Zero fields are no request.
+type Resources struct {
+	// CPUs is the number of vCPUs that are to work, which the VM has; the others rest.
+	CPUs int `json:"cpus,omitempty"`
+	// Memory readies the guest for a change of its memory.
+	Memory *MemoryChange `json:"memory,omitempty"`
+	// PidsLimit is the number of processes and threads that the container may have;
+	// less than 1 is no limit.
+	PidsLimit *int64 `json:"pids_limit,omitempty"`
+}
+
+// MemoryChange is what is about to become of the VM's memory.
+type MemoryChange struct {
+	// TakenMiB is what it loses. A guest that has too little to spare refuses.
+	TakenMiB int `json:"taken_mib,omitempty"`
 }
 
 // Clock is the host's time of day, by which the guest sets its own.

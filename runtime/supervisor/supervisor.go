@@ -58,6 +58,8 @@ type Supervisor struct {
 	hotplug hotplug
 	dns     vmnet.DNSRelay
 
+	resizing sync.Mutex // held while the machine is changed
+
 	// fail ends the run: the VM cannot go on, and the cause says why.
 	fail     context.CancelCauseFunc
 	stopping chan struct{} // closed when the children may end
