@@ -64,7 +64,7 @@ var handled = map[string]struct{ value, how string }{
 	"linux.sysctl":                             {`{"kernel.msgmax":"1"}`, toGuest},
 	"linux.cgroupsPath":                        {`"/other"`, toContainer},
 	"linux.namespaces":                         {`[{"type":"pid"},{"type":"ipc","path":"/proc/7/ns/ipc"},{"type":"network"},{"type":"mount"}]`, toWarning},
-	"linux.devices":                            {`[{"path":"/dev/sda","type":"b","major":8,"minor":0}]`, toWarning},
+	"linux.devices":                            {`[{"path":"/dev/ttyS0","type":"c","major":4,"minor":64}]`, toError},
 	"linux.netDevices":                         {`{"eth9":{"name":"eth9"}}`, toWarning},
 	"linux.seccomp":                            {`{"defaultAction":"SCMP_ACT_ALLOW"}`, toWarning},
 	"linux.rootfsPropagation":                  {`"rshared"`, toWarning},

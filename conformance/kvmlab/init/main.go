@@ -28,8 +28,14 @@ func main() {
 	if os.Args[0] == runnerName {
 		if err := runJob(); err != nil {
 			lastWords(err)
+			os.Exit(1)
 		}
 		return
+	}
+	if os.Getpid() != 1 {
+		// The kernel wants a module before the lab has its root: the modprobe of the
+		// installed initramfs is a link to /init. The lab loads its own.
+		os.Exit(1)
 	}
 	if err := boot(); err != nil {
 		lastWords(err)
@@ -41,10 +47,12 @@ func main() {
 	}
 }
 
-// lastWords leaves an error on the console, which the host shows.
+// lastWords leaves an error on the console, which the host shows. The kernel's
+// log is on it before this returns; what is written to the console itself is
+// lost when the power goes off next.
 func lastWords(err error) {
-	if f, openErr := os.OpenFile("/dev/console", os.O_WRONLY|unix.O_NOCTTY, 0); openErr == nil {
-		fmt.Fprintf(f, "%s%v\n", lab.ErrorPrefix, err)
+	if f, openErr := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0); openErr == nil {
+		fmt.Fprintf(f, "<0>%s%v", lab.ErrorPrefix, err)
 		_ = f.Close()
 	}
 }
@@ -117,6 +125,8 @@ func reapUntil(pid int) error {
 			return fmt.Errorf("wait for the runner: %w", err)
 		case got == pid && status.Signaled():
 			return fmt.Errorf("the runner was killed: %v", status.Signal())
+		case got == pid && status.ExitStatus() != 0:
+			return fmt.Errorf("the runner ended with code %d", status.ExitStatus())
 		case got == pid:
 			return nil
 		}
