@@ -167,6 +167,8 @@ func TestMalformedConfig(t *testing.T) {
 		"wrong type":   {func(config string) string { return strings.Replace(config, `"args": [`, `"args": "sh", "rest": [`, 1) }, "args"},
 		"no process":   {func(config string) string { return strings.Replace(config, `"process"`, `"other"`, 1) }, "process"},
 		"no such root": {func(config string) string { return strings.Replace(config, rootfs.dir, "/no/such/root", 1) }, "/no/such/root"},
+		"capability":   {func(config string) string { return strings.Replace(config, `"CAP_KILL"`, `"CAP_TEST"`, 1) }, `"CAP_TEST" is not a capability; there are CAP_CHOWN`},
+		"limit":        {func(config string) string { return strings.Replace(config, "RLIMIT_NOFILE", "RLIMIT_TEST", 1) }, `"RLIMIT_TEST" is not a resource limit; there are RLIMIT_AS`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			vmOnly(t)

@@ -28,6 +28,8 @@ func (c *compiler) compileHostDevices() {
 		standard, pseudo := pseudoDevices[[2]int64{d.Major, d.Minor}]
 		character := d.Type == "c" || d.Type == "u"
 		switch {
+		case d.Type == "p": // a pipe with a name is no device
+			c.plan.Guest.Devices = append(c.plan.Guest.Devices, d)
 		case pseudo && character:
 			if !standard || !slices.Contains(defaultDevices, d.Path) {
 				c.plan.Guest.Devices = append(c.plan.Guest.Devices, d)

@@ -85,7 +85,7 @@ func newRoot(g *globals) *cobra.Command {
 		c.GroupID = "oci"
 		root.AddCommand(c)
 	}
-	root.AddCommand(superviseCommand(), relayCommand())
+	root.AddCommand(superviseCommand(), relayCommand(), hookCommand())
 	root.SetHelpCommandGroupID("user")
 	root.CompletionOptions.DisableDefaultCmd = true
 	completeFlags(root, g)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/runcvm/runcvm/conformance/validation"
 )
 
 var update = flag.Bool("update", false, "write docs/conformance.md")
@@ -20,7 +22,15 @@ func TestPageIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join("..", "..", "docs", "conformance.md")
-	page := Page(cases)
+	known, err := validation.LoadKnown()
+	if err != nil {
+		t.Fatal(err)
+	}
+	figures, err := validation.LoadFigures()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := append(Page(cases), validation.Section(figures, known)...)
 	if *update {
 		if err := os.WriteFile(path, page, 0o600); err != nil {
 			t.Fatal(err)

@@ -12,7 +12,7 @@ func Page(cases []Case) []byte {
 	var b bytes.Buffer
 	b.WriteString(`# Conformance
 
-<!-- Written by ` + "`make docs`" + ` from the cases in conformance/differential/cases. Change those. -->
+<!-- Written by ` + "`make docs`" + ` from the cases in conformance/differential/cases and from conformance/validation/*.yaml. Change those. -->
 
 The same commands of a container engine run under runc and under RunCVM, and what both show is compared: standard output,
 standard error, exit code, and for some the class of their duration. A difference is a failure, unless it is stated here; a stated

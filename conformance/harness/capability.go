@@ -18,8 +18,9 @@ type Capability string
 
 // The capabilities that suites ask for.
 const (
-	Root    Capability = "root"    // effective user 0
-	Docker  Capability = "docker"  // dockerd, containerd, docker, runc, ip, nsenter
+	Root    Capability = "root"   // effective user 0
+	Docker  Capability = "docker" // dockerd, containerd, docker, runc, ip, nsenter
+	Runc    Capability = "runc"
 	QEMU    Capability = "qemu"    // a QEMU in the tool root of the installation
 	Install Capability = "install" // an installation below Prefix
 	Rootfs  Capability = "rootfs"  // the tar archive of Debian's root
@@ -89,6 +90,8 @@ func Has(c Capability) error {
 		return nil
 	case Docker:
 		return hasPrograms("dockerd", "containerd", "docker", "runc", "ip", "nsenter", "unshare")
+	case Runc:
+		return hasPrograms("runc")
 	case QEMU:
 		return hasFile(filepath.Join(Prefix(), "root/usr/bin/qemu-system-x86_64"), "make install")
 	case Install:

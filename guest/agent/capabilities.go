@@ -2,24 +2,13 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
-)
 
-// capabilityNames are the names of linux/capability.h in order of their
-// numbers.
-var capabilityNames = [...]string{
-	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID",
-	"CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE",
-	"CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK",
-	"CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE",
-	"CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
-	"CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE",
-	"CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG",
-	"CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF",
-	"CAP_CHECKPOINT_RESTORE",
-}
+	"github.com/runcvm/runcvm/guest/api"
+)
 
 // capabilitySets are the five sets of a process, a bit each.
 type capabilitySets struct {
@@ -43,7 +32,7 @@ func parseCapabilities(c *specs.LinuxCapabilities) (capabilitySets, error) {
 		{c.Ambient, &sets.ambient},
 	} {
 		for _, name := range s.names {
-			number := capabilityNumber(name)
+			number := slices.Index(api.Capabilities[:], name)
 			if number < 0 {
 				return sets, fmt.Errorf("%q is not a capability", name)
 			}
@@ -51,15 +40,6 @@ func parseCapabilities(c *specs.LinuxCapabilities) (capabilitySets, error) {
 		}
 	}
 	return sets, nil
-}
-
-func capabilityNumber(name string) int {
-	for i, n := range capabilityNames {
-		if n == name {
-			return i
-		}
-	}
-	return -1
 }
 
 // dropBounding takes every capability but these out of the bounding set.
@@ -110,7 +90,7 @@ func (s capabilitySets) apply() error {
 			continue
 		}
 		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(c), 0, 0); err != nil {
-			return fmt.Errorf("raise ambient capability %s: %w", capabilityNames[c], err)
+			return fmt.Errorf("raise ambient capability %s: %w", api.Capabilities[c], err)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -51,7 +52,13 @@ type RunOptions struct {
 // waits for its end and deletes it.
 func (r *Runtime) Run(ctx context.Context, o RunOptions) error {
 	return r.withContainer(ctx, o.CreateOptions, func(dir string, files []*os.File) error {
+		ended := make(chan struct{})
+		hooks := r.poststartBeside(ctx, o.ID, ended)
 		err := r.runRuncWith(ctx, files, runcArgs("run", dir, o.CreateOptions, files)...)
+		close(ended)
+		if herr := <-hooks; herr != nil {
+			err = herr // of which the entrypoint's end is a consequence
+		}
 		if o.Timeline != "" {
 			data, rerr := os.ReadFile(filepath.Join(dir, supervisor.TimelineFile))
 			if rerr == nil {
@@ -168,40 +175,61 @@ func (r *Runtime) prepare(id, bundle string) (_ *prepared, err error) {
 			made.close()
 		}
 	}()
+	if err := api.CheckNames(doc.Spec.Process); err != nil {
+		return nil, fmt.Errorf("%s: process: %w", filepath.Join(bundle, configFile), err)
+	}
 	if err := checkEntrypoint(bundle, &doc.Spec); err != nil {
 		return nil, err
 	}
 	for _, w := range p.Warnings {
 		r.Warn(w)
 	}
-	encoded, err := plan.Encode(p)
-	if err != nil {
-		return nil, err
-	}
 	if p.Rootfs.ReadOnly {
 		if err := makeMountPoints(p); err != nil {
 			return nil, err
 		}
 	}
+	if made.state, err = r.stateFiles(doc, p, &f); err != nil {
+		return nil, err
+	}
+	made.state[bundleFile] = []byte(bundle)
+	made.state[supervisor.TimelineFile] = timeline
+	return made, nil
+}
+
+// stateFiles are the files of the state folder that follow from the plan. They
+// make doc the container's.
+func (r *Runtime) stateFiles(doc *ocispec.Document, p *plan.Plan, f *plan.Facts) (map[string][]byte, error) {
+	encoded, err := plan.Encode(p)
+	if err != nil {
+		return nil, err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
 	ocispec.Apply(doc, &p.OCI)
+	poststart := interposeHooks(doc.Spec.Hooks, program)
 	config, err := doc.Marshal()
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := r.inputs(&f)
+	inputs, err := r.inputs(f)
 	if err != nil {
 		return nil, err
 	}
-	made.state = map[string][]byte{
-		configFile: config, supervisor.PlanFile: encoded, bundleFile: []byte(bundle),
-		inputsFile: inputs, supervisor.TimelineFile: timeline,
-	}
-	if vnc := p.Display.VNC; vnc != nil && vnc.PasswordFile != "" {
-		if made.state[plan.VNCPassword], err = readPassword(vnc.PasswordFile); err != nil {
+	files := map[string][]byte{configFile: config, supervisor.PlanFile: encoded, inputsFile: inputs}
+	if len(poststart) > 0 {
+		if files[poststartFile], err = json.Marshal(poststart); err != nil {
 			return nil, err
 		}
 	}
-	return made, nil
+	if vnc := p.Display.VNC; vnc != nil && vnc.PasswordFile != "" {
+		if files[plan.VNCPassword], err = readPassword(vnc.PasswordFile); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
 }
 
 // makeMountPoints makes what is missing of the guest's mount points.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -182,21 +181,11 @@ func (r *Runtime) State(ctx context.Context, id string) error {
 	if err != nil {
 		return runError(r.Runc, err)
 	}
-	bundle, err := os.ReadFile(filepath.Join(r.StateDir(id), bundleFile))
-	if errors.Is(err, fs.ErrNotExist) { // not one of ours
-		_, err = os.Stdout.Write(out)
-		return err
-	} else if err != nil {
+	if out, err = stateOf(out, r.StateDir(id)); err != nil {
 		return err
 	}
-	var state map[string]any
-	if err := json.Unmarshal(out, &state); err != nil {
-		return fmt.Errorf("read runc's state of %s: %w", id, err)
-	}
-	state["bundle"] = string(bundle)
-	enc := json.NewEncoder(os.Stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(state)
+	_, err = os.Stdout.Write(out)
+	return err
 }
 
 // running says whether runc knows the container as one whose supervisor runs,

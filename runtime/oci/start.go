@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -28,13 +27,27 @@ func (r *Runtime) Start(ctx context.Context, id string, args []string) (err erro
 	if err := r.runRunc(ctx, append([]string{"start"}, args...)...); err != nil {
 		return err
 	}
+	hooks, err := r.poststart(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := r.awaitStart(ctx, id, dir); err != nil {
+		return err
+	}
+	return r.callPoststart(ctx, id, hooks)
+}
+
+// awaitStart waits until the entrypoint runs, or has run.
+func (r *Runtime) awaitStart(ctx context.Context, id, dir string) error {
 	conn, err := control.Dial(ctx, dir, func() bool { return r.running(ctx, id) })
 	if err == nil {
 		defer conn.Close()
 		if _, err := control.Call(ctx, conn, control.Request{Await: true}); err == nil {
 			return nil
 		}
-		awaitEnd(conn)
+		if pid, err := control.PeerPID(conn); err == nil {
+			awaitEnd(pid)
+		}
 	}
 	// The supervisor has ended: after the entrypoint, or without it.
 	reason, err := os.ReadFile(filepath.Join(dir, control.ErrorFile))
@@ -50,14 +63,9 @@ func (r *Runtime) Start(ctx context.Context, id string, args []string) (err erro
 // endLimit bounds how long `start` waits for a supervisor that gives up.
 const endLimit = 5 * time.Second
 
-// awaitEnd waits until the process at the other end of conn is gone. An engine
-// deletes a container that did not start at once, and can do so only when its
-// shim has seen it end.
-func awaitEnd(conn *net.UnixConn) {
-	pid, err := control.PeerPID(conn)
-	if err != nil {
-		return
-	}
+// awaitEnd waits until the process is gone. An engine deletes a container that
+// did not start at once, and can do so only when its shim has seen it end.
+func awaitEnd(pid int) {
 	for deadline := time.Now().Add(endLimit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
 			return
