@@ -41,7 +41,7 @@ var handled = map[string]struct{ value, how string }{
 	"process.rlimits":                          {`[{"type":"RLIMIT_CORE","hard":2,"soft":1}]`, toGuest},
 	"process.noNewPrivileges":                  {`true`, toGuest},
 	"process.apparmorProfile":                  {`"docker-default"`, toContainer},
-	"process.oomScoreAdj":                      {`7`, toContainer},
+	"process.oomScoreAdj":                      {`7`, toGuest},
 	"process.scheduler":                        {`{"policy":"SCHED_BATCH"}`, toContainer},
 	"process.selinuxLabel":                     {`"system_u:system_r:container_t:s0"`, toContainer},
 	"process.ioPriority":                       {`{"class":"IOPRIO_CLASS_IDLE","priority":1}`, toContainer},
