@@ -261,19 +261,3 @@ ok 3 - x # SKIP only for podman
 		})
 	}
 }
-
-func TestDraftsAreReadable(t *testing.T) {
-	files, err := filepath.Glob("drafts/*.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		src, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Parse(src, strings.TrimSuffix(filepath.Base(file), ".yaml")); err != nil {
-			t.Error(err)
-		}
-	}
-}
