@@ -88,11 +88,11 @@ func TestMicroVM(t *testing.T) {
 }
 
 // TestEFI boots by EFI firmware, which is not heard on the console, with a processor that is none of
-// the usual ones, and with room for more memory.
+// the usual ones, with room for more memory, and with the profile "debug".
 func TestEFI(t *testing.T) {
 	start(t)
 	vmOnly(t)
-	c := background(t, "--security-opt", "systempaths=unconfined",
+	c := background(t, "--security-opt", "systempaths=unconfined", "--label", "runcvm.profile=debug",
 		"--env", "RUNCVM_BIOS=EFI", "--env", "RUNCVM_BIOS_DEBUG=1", "--env", "RUNCVM_MACHINE_MAX_MEMORY=2G",
 		"--env", "RUNCVM_MACHINE_CPU_MODEL=Nehalem", "--env", "RUNCVM_MACHINE_CPU_FEATURES=+rdrand -pse36",
 		image, "sh", "-c", "echo up; exec sleep infinity")
@@ -106,8 +106,15 @@ func TestEFI(t *testing.T) {
 		grep -o -m1 'Nehalem' /proc/cpuinfo; for f in rdrand pse36 svm sse4_2; do grep -q -m1 -w $f /proc/cpuinfo && echo $f; done
 		ls -d /sys/bus/acpi/devices/PNP0C80* | wc -l`), harness.Result{Stdout: "64\nNehalem\nrdrand\nsse4_2\n16\n"})
 	// EFI's own output, without a line's end, is logged when QEMU ends.
-	if log := c.logsOf("console"); strings.Contains(log, "\\u001b") || strings.Contains(log, "BdsDxe") {
+	log := c.logsOf("console")
+	if strings.Contains(log, "\\u001b") || strings.Contains(log, "BdsDxe") {
 		t.Errorf("the firmware writes on the console: %s", log)
+	}
+	// What a kernel says at level 7 alone, and its first line.
+	for _, word := range []string{"Linux version ", "Kernel command line: ", "with arguments:"} {
+		if !strings.Contains(log, word) {
+			t.Errorf("the profile debug shows no %q on the console: %s", word, log)
+		}
 	}
 }
 

@@ -54,8 +54,14 @@ func TestOtherSuite(t *testing.T) {
 
 	dir := tree(t, map[string]string{"from-host": "1\n"})
 	const password = "trixie"
-	c := backgroundOn(t, "runcvm-suite", "--volume", dir+":/shared", "--publish", "127.0.0.1::5900", "--env", "RUNCVM_DISPLAY_MODE=vnc",
-		"--env", "RUNCVM_DISPLAY_PASSWORD_FILE="+passwordFile(t, password), "--env", "RUNCVM_QEMU_USB=on", image, "sh", "-c", `uname -r; exec sleep infinity`)
+	socket := socketAt(t, filepath.Join(t.TempDir(), "socket"))
+	harness.Require(t, harness.Loop)
+	device, _ := loopDevice(t, 1<<20)
+	c := backgroundOn(t, "runcvm-suite", "--volume", dir+":/shared", "--volume", socket.listener.Addr().String()+":/run/socket",
+		"--device", device+":/dev/data", "--publish", "127.0.0.1::5900", "--env", "RUNCVM_DISPLAY_MODE=vnc",
+		"--env", "RUNCVM_DISPLAY_PASSWORD_FILE="+passwordFile(t, password), "--env", "RUNCVM_QEMU_USB=on",
+		"--env", "RUNCVM_BIOS=EFI", "--env", "RUNCVM_KERNEL_MODULES=version", "--cap-add", "SYS_ADMIN",
+		"--security-opt", "systempaths=unconfined", probeImage, "sh", "-c", `uname -r; exec sleep infinity`)
 	latest, err := os.Readlink(filepath.Join(otherPrefix(), "kernels/debian/latest"))
 	if err != nil {
 		t.Fatal(err)
@@ -63,6 +69,9 @@ func TestOtherSuite(t *testing.T) {
 	c.logged(latest)
 	want(t, c.exec("sh", "-c", "cat /shared/from-host; echo guest > /shared/from-guest; echo e >&2; exit 7"),
 		harness.Result{Stdout: "1\n", Stderr: "e\n", Code: 7})
+	want(t, c.exec("probe", "unix", "say", "/run/socket", "who"), harness.Result{Stdout: "0:0\n"})
+	must(t, c.exec("sh", "-c", "printf disk | dd of=/dev/data conv=fsync status=none"))
+	equal(t, "the block device", strings.HasPrefix(content(t, device), "disk"), true)
 	client := c.vnc(e, "5900", password)
 	before := screen(t, client).Lit()
 	must(t, c.exec("sh", "-c", "seq -s - 1 100 > /dev/tty1"))
@@ -77,4 +86,13 @@ func TestOtherSuite(t *testing.T) {
 	eventually(t, "the host's change in the container", func() bool {
 		return strings.HasPrefix(c.exec("cat", "/shared/from-host").Stdout, "2")
 	})
+
+	// The kernel's modules are compressed, and it asks for one by itself.
+	want(t, c.exec("sh", "-c", "ls /sys/firmware/efi/fw_platform_size; mount -t squashfs /dev/null /mnt 2>/dev/null; grep -o squashfs /proc/filesystems"),
+		harness.Result{Stdout: "/sys/firmware/efi/fw_platform_size\nsquashfs\n"})
+
+	small := backgroundOn(t, "runcvm-suite", "--label", "runcvm.profile=microvm", "--env", "RUNCVM_NETWORK_MODE=bridge", image, "sleep", "infinity")
+	want(t, small.exec("bash", "-c", `ls /sys/bus/pci/devices 2>/dev/null | wc -l
+		(exec 3<>/dev/tcp/`+small.inspect("{{.NetworkSettings.Gateway}}")+`/1) 2>&1 | grep -o 'Connection refused' | head -1`),
+		harness.Result{Stdout: "0\nConnection refused\n"})
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"slices"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -104,20 +103,5 @@ func (c *compiler) compileDevices() {
 			Allow: true, Type: "c", Major: &major, Minor: &minor, Access: "rw",
 		})
 	}
-	var foreign []string
-	for _, d := range c.linux().Devices {
-		standard, pseudo := pseudoDevices[[2]int64{d.Major, d.Minor}]
-		switch {
-		case d.Type == "p": // a pipe with a name is no device
-			c.plan.Guest.Devices = append(c.plan.Guest.Devices, d)
-		case !pseudo || d.Type != "c" && d.Type != "u":
-			foreign = append(foreign, d.Path)
-		case !standard || !slices.Contains(defaultDevices, d.Path):
-			c.plan.Guest.Devices = append(c.plan.Guest.Devices, d)
-		}
-	}
-	if len(foreign) > 0 {
-		c.warn("Host devices not passed to the guest",
-			"These devices belong to the host's kernel, and the machine has its own: %s. They are left out.", strings.Join(foreign, ", "))
-	}
+	c.compileHostDevices()
 }

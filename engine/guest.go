@@ -77,7 +77,6 @@ func guestProcess(p *specs.Process) specs.Process {
 	g.Env = slices.Clone(p.Env)
 	g.ApparmorProfile = ""
 	g.SelinuxLabel = ""
-	g.OOMScoreAdj = nil
 	g.Scheduler = nil
 	g.IOPriority = nil
 	g.ExecCPUAffinity = nil

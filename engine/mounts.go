@@ -70,7 +70,7 @@ func (c *compiler) compileMounts() {
 		name := strconv.Itoa(len(shared))
 		if !isBelow(destination, disksDir) {
 			guest = append(guest, plan.GuestMount{
-				Type: "volume", Source: name, Destination: destination, Options: c.bindOptions(m.Options, destination),
+				Type: c.volumeType(m, name, destination), Source: name, Destination: destination, Options: c.bindOptions(m.Options, destination),
 			})
 		}
 		m.Destination = path.Join(plan.VolumesMount, name)
@@ -85,7 +85,7 @@ func (c *compiler) compileMounts() {
 		})
 		// The first, so that a volume of the container's own wins.
 		guest = slices.Insert(guest, 0, plan.GuestMount{
-			Type: "volume", Source: plan.ModulesVolume, Destination: destination, Options: []string{"bind", "ro", "nosuid", "nodev"},
+			Type: typeVolume, Source: plan.ModulesVolume, Destination: destination, Options: []string{"bind", "ro", "nosuid", "nodev"},
 		})
 	}
 	c.plan.OCI.Mounts = append(container, shared...)
@@ -108,6 +108,37 @@ func (c *compiler) bindOptions(options []string, destination string) []string {
 	}
 	return bind
 }
+
+// Types of the guest's mounts of host files, as guest/api has them.
+const (
+	typeVolume = "volume"
+	typeSocket = "socket"
+)
+
+// volumeType says how the source of a mount is seen in the guest: a unix socket
+// as one that is relayed.
+func (c *compiler) volumeType(m specs.Mount, name, destination string) string {
+	if slices.Contains(c.facts.Bundle.SocketFolders, m.Source) {
+		c.warn("Sockets in a volume", "The folder %s, which is mounted at %s, has unix sockets of the host in it. The guest sees them and cannot connect to them: make the socket itself a volume, as in docker run --volume %s:%s.",
+			m.Source, destination, path.Join(m.Source, "NAME"), path.Join(destination, "NAME"))
+	}
+	i := slices.IndexFunc(c.facts.Bundle.Sockets, func(s plan.HostSocket) bool { return s.Path == m.Source })
+	if i < 0 {
+		return typeVolume
+	}
+	if schema.VolumesSockets.Of(c.profile) == socketsRefused {
+		c.diags.Errorf("Socket of the host refused",
+			"The mount at %s is the host's unix socket %s, and volumes.sockets is %q: the container may not connect to the host's programs. Leave that mount out, or let the host's profile say \"relay\".%s",
+			destination, m.Source, socketsRefused, c.blame(schema.VolumesSockets.Attribute))
+	}
+	c.plan.Sockets = append(c.plan.Sockets, plan.Socket{
+		Volume: name, HostPath: m.Source, Type: c.facts.Bundle.Sockets[i].Type, Target: destination,
+	})
+	return typeSocket
+}
+
+// socketsRefused is the value of volumes.sockets that allows none.
+const socketsRefused = "refuse"
 
 // isKernelType tells a file system of the guest's kernel from host files.
 func isKernelType(m specs.Mount) bool {

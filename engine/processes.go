@@ -71,6 +71,7 @@ func (c *compiler) qemuArguments() []string {
 		q.Device(qemu.VhostUserFS{Bus: bus, ID: "volumesfs", Chardev: "volumes", Tag: volumesTag, QueueSize: 1024})
 	}
 	c.diskArguments(&q)
+	c.blockDeviceArguments(&q)
 	for i := range c.plan.Network.Slots {
 		q.Device(qemu.PCIeRootPort{ID: qemu.Slot(i), Bus: "pcie.0", Chassis: i + 1})
 	}

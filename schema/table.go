@@ -166,6 +166,10 @@ var (
 		Block: "volumes", Name: "cache", Rules: "oneof=rootfs auto always none",
 		Doc: `What the guest keeps of the files in volumes, in the words of rootfs.cache. "rootfs" is the root's policy. Another one than the root's gives the volumes a virtiofs device and a virtiofsd of their own, of some 5 MiB: "auto" or "none" is for volumes that several machines write to.`,
 	})
+	VolumesSockets = attr[string](Attribute{
+		Block: "volumes", Name: "sockets", Rules: "oneof=relay refuse",
+		Doc: `What a unix socket of the host is that a volume names, as in "-v /var/run/docker.sock:/var/run/docker.sock". "relay" makes it a socket in the guest whose connections the supervisor carries to the host's; "refuse" is for hosts whose containers are not to reach the host's programs so, and makes such a volume an error.`,
+	})
 	DiskSource = attr[string](Attribute{
 		Block: "disk", Label: AnyLabel, Name: "source", Rules: "required,startswith=/,max=4096",
 		Doc: `The file that holds the disk, as an absolute path in the container: in a volume, where it outlives the container, or in the container's own root. It is made when it is not there. What is mounted at /disks or below it is not seen by the guest, so that it is a good place for volumes with disks.`,

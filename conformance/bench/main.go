@@ -51,7 +51,7 @@ func run(ctx context.Context, samples int, filesystem bool) (err error) {
 		return err
 	}
 	b := &bench{engine: engine, samples: samples}
-	steps := []func(context.Context) error{b.starts, b.execs, b.creates, b.memory, b.timeline}
+	steps := []func(context.Context) error{b.starts, b.execs, b.creates, b.sockets, b.memory, b.timeline}
 	if filesystem {
 		steps = append(steps, b.filesystem)
 	}

@@ -25,6 +25,7 @@ const (
 	Install Capability = "install" // an installation below Prefix
 	Rootfs  Capability = "rootfs"  // the tar archive of Debian's root
 	Inits   Capability = "inits"   // what makes images with an init of that root
+	Loop    Capability = "loop"    // block devices of files, and e2fsprogs to look into them
 	// GenericKernel is the Debian package of the kernel for all machines.
 	GenericKernel Capability = "generic-kernel"
 )
@@ -99,6 +100,12 @@ func Has(c Capability) error {
 		return hasFile(RootfsArchive(), "make rootfs")
 	case Inits:
 		return hasFile(InitArchive("systemd"), "make inits")
+	case Loop:
+		if err := hasPrograms("losetup", "debugfs"); err != nil {
+			return err
+		}
+		_, err := os.Stat("/dev/loop-control")
+		return err
 	case GenericKernel:
 		return hasFile(GenericKernelPackage(), "make generic-kernel")
 	}

@@ -109,6 +109,9 @@ func (w *work) buildBench(ctx context.Context, o options) ([]lab.Program, error)
 	return []lab.Program{{Name: "bench", Argv: argv, Dir: w.dir}}, nil
 }
 
+// longest is the test that takes a quarter of the suite's time.
+const longest = "TestExec"
+
 // runs are the arguments of each run of a package's tests. The suite's tests,
 // which take long, run one by one, so that a lab that dies has few to repeat;
 // those on the Docker engine share it.
@@ -130,19 +133,22 @@ func (w *work) runs(ctx context.Context, pkg, binary, pattern string) ([][]strin
 	if err != nil {
 		return nil, fmt.Errorf("list the tests of %s: %w", pkg, err)
 	}
-	var runs [][]string
+	var runs, last [][]string
 	var engine []string
 	for _, name := range strings.Fields(string(out)) {
-		if strings.HasPrefix(name, "TestDocker") {
+		switch run := []string{"-test.run=^" + name + "$"}; {
+		case strings.HasPrefix(name, "TestDocker"):
 			engine = append(engine, name)
-		} else {
-			runs = append(runs, []string{"-test.run=^" + name + "$"})
+		case name == longest:
+			last = append(last, run)
+		default:
+			runs = append(runs, run)
 		}
 	}
 	if len(engine) > 0 {
-		runs = append(runs, []string{"-test.run=^(" + strings.Join(engine, "|") + ")$"})
+		last = append(last, []string{"-test.run=^(" + strings.Join(engine, "|") + ")$"})
 	}
-	return runs, nil
+	return append(runs, last...), nil
 }
 
 func goCommand(ctx context.Context, args ...string) error {

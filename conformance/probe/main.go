@@ -28,6 +28,7 @@ const usage = `usage:
   probe rtt ADDRESS COUNT       single bytes to an echo server: the median until each was back, in nanoseconds
   probe channels INTERFACE      how many pairs of queues it uses, of how many
   probe dns udp|tcp SERVER NAME the addresses of a name, as this server tells them
+  probe unix VERB SOCKET ...    a client of a unix socket: say, bulk, many, leave, hold, packets, datagrams, answers or fill
   probe map FILE MIB            fills a new file through a shared mapping, without a sync
 `
 
@@ -70,6 +71,8 @@ func run(args []string, stdout io.Writer) error {
 		}
 	case len(args) == 4 && args[0] == "dns":
 		return lookup(stdout, args[1], args[2], args[3])
+	case len(args) >= 3 && args[0] == "unix":
+		return unixClient(stdout, args[1], args[2], args[3:])
 	case len(args) == 3 && args[0] == "map":
 		mib, err := strconv.Atoi(args[2])
 		if err != nil {

@@ -139,6 +139,18 @@ type Bundle struct {
 	// HostNetwork says that the network namespace which config.json names is the
 	// host's own.
 	HostNetwork bool `json:"host_network,omitempty"`
+	// Sockets are the sources of mounts that are unix sockets, in the order of the
+	// mounts.
+	Sockets []HostSocket `json:"sockets,omitempty"`
+	// SocketFolders are the sources of mounts that are folders with unix sockets
+	// right in them, in the order of the mounts.
+	SocketFolders []string `json:"socket_folders,omitempty"`
+}
+
+// HostSocket is a unix socket of the host.
+type HostSocket struct {
+	Path string `json:"path"` // as config.json has it
+	Type string `json:"type"` // SocketStream, SocketDatagram or SocketSeqpacket
 }
 
 // InstalledKernel is a folder below the prefix's kernels/.

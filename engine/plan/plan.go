@@ -27,7 +27,12 @@ type Plan struct {
 	Firmware Firmware `json:"firmware"`
 	Display  Display  `json:"display"`
 	Rootfs   Rootfs   `json:"rootfs"`
-	Disks    []Disk   `json:"disks,omitempty"` // in the order of their names
+	Disks    []Disk   `json:"disks,omitempty"`   // in the order of their names
+	Sockets  []Socket `json:"sockets,omitempty"` // in the order of the mounts
+	// BlockDevices are those of the host that are disks of the VM, in the order of
+	// config.json.
+	BlockDevices []BlockDevice `json:"block_devices,omitempty"`
+
 	Network  Network  `json:"network"`
 	Init     Init     `json:"init"`
 	Cgroupfs Cgroupfs `json:"cgroupfs"`
@@ -71,8 +76,8 @@ const (
 	// FDFirmware is what the firmware writes, a connected socket, when
 	// Firmware.Debug is set.
 	FDFirmware = 9
-	// FDFirstDisk is QEMU's first disk; the others follow, then of each interface its
-	// taps and its vhost-net descriptors.
+	// FDFirstDisk is QEMU's first disk; the others follow, then the block devices, then
+	// of each interface its taps and its vhost-net descriptors.
 	FDFirstDisk = 10
 
 	FDVhostUserListen = 3 // virtiofsd: the listening vhost-user socket
@@ -239,6 +244,35 @@ type Disk struct {
 	// there fills a new one.
 	Target string `json:"target"`
 }
+
+// Socket is a unix socket of the host that is mounted in the guest as one that
+// the supervisor relays to it.
+type Socket struct {
+	Volume   string `json:"volume"`    // the name of its mount below VolumesMount
+	HostPath string `json:"host_path"` // as config.json has it
+	Type     string `json:"type"`      // SocketStream, SocketDatagram or SocketSeqpacket
+	Target   string `json:"target"`    // in the guest's root
+}
+
+// Types of Socket, as guest/api has them.
+const (
+	SocketStream    = "stream"
+	SocketDatagram  = "datagram"
+	SocketSeqpacket = "seqpacket"
+)
+
+// BlockDevice is a block device of the host that is a disk of the VM.
+type BlockDevice struct {
+	Name     string `json:"name"` // also its serial number
+	Path     string `json:"path"` // the supervisor's node, in the container
+	ReadOnly bool   `json:"read_only,omitempty"`
+	// Node is the device as config.json has it: the guest's node is as that, but
+	// for the numbers, which are the host's.
+	Node specs.LinuxDevice `json:"node"`
+}
+
+// FDFirstTap is the number of the first descriptor behind those of the disks.
+func (p *Plan) FDFirstTap() int { return FDFirstDisk + len(p.Disks) + len(p.BlockDevices) }
 
 // Network is how the container's interfaces reach the guest.
 type Network struct {

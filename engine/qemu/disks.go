@@ -4,7 +4,7 @@ import (
 	"strconv"
 )
 
-// Disk is a virtio-blk disk in a file that QEMU inherits open.
+// Disk is a virtio-blk disk in a file or a block device that QEMU inherits open.
 type Disk struct {
 	Bus Bus
 	// Name is the disk's serial number, by which the guest finds it: at most 20
@@ -18,6 +18,10 @@ type Disk struct {
 	Cache   string
 	Discard string // "unmap" or "ignore"
 	Queues  int    // virtqueues
+	// Device says that it is a block device of the host.
+	Device bool
+	// ReadOnly says that the descriptor, and so the disk, is for reading alone.
+	ReadOnly bool
 	// IOThread gives the disk's I/O a thread of its own.
 	IOThread bool
 }
@@ -27,15 +31,17 @@ type blockdevRaw struct {
 	Driver   string       `json:"driver"` // "raw"
 	NodeName string       `json:"node-name"`
 	Discard  string       `json:"discard"`
+	ReadOnly bool         `json:"read-only,omitempty"`
 	Cache    blockCache   `json:"cache"`
 	File     blockdevFile `json:"file"`
 }
 
 type blockdevFile struct {
-	Driver   string     `json:"driver"` // "file"
+	Driver   string     `json:"driver"` // "file" or "host_device"
 	Filename string     `json:"filename"`
 	AIO      string     `json:"aio"`
 	Discard  string     `json:"discard"`
+	ReadOnly bool       `json:"read-only,omitempty"`
 	Cache    blockCache `json:"cache"`
 	Locking  string     `json:"locking"`
 }
@@ -92,12 +98,16 @@ func (c *CommandLine) Disk(d Disk) {
 	if d.Cache == "writethrough" || d.Cache == "directsync" {
 		writeCache = "off"
 	}
+	driver := "file"
+	if d.Device {
+		driver = "host_device"
+	}
 	c.Properties("add-fd", "", Number("fd", d.FD), Number("set", d.Set))
 	c.encoded("blockdev", blockdevRaw{
-		Driver: "raw", NodeName: id, Discard: d.Discard, Cache: cache,
+		Driver: "raw", NodeName: id, Discard: d.Discard, ReadOnly: d.ReadOnly, Cache: cache,
 		File: blockdevFile{
-			Driver: "file", Filename: "/dev/fdset/" + strconv.Itoa(d.Set), AIO: d.AIO, Discard: d.Discard, Cache: cache,
-			// The supervisor has locked the file for as long as QEMU runs.
+			Driver: driver, Filename: "/dev/fdset/" + strconv.Itoa(d.Set), AIO: d.AIO, Discard: d.Discard, ReadOnly: d.ReadOnly, Cache: cache,
+			// The supervisor has locked it for as long as QEMU runs.
 			Locking: "off",
 		},
 	})

@@ -1,7 +1,8 @@
 // Package api is the wire between the supervisor (host side, in the container)
 // and runcvm-guest (in the VM). It is the only package that both sides share.
 //
-// One byte stream (vsock, or a virtio-serial port) carries a yamux session. The
+// One byte stream (vsock, or a virtio-serial port) carries, after the guest's
+// greeting (Greet), a yamux session. The
 // supervisor is the yamux client, the guest the server. Either side may open
 // streams; every stream begins with one Open message that says what it is for.
 //
@@ -19,6 +20,9 @@
 //   - KindDNS, opened by the guest: raw DNS messages, each prefixed with its
 //     length as two bytes in network order (RFC 1035, 4.2.2), in both
 //     directions.
+//   - KindSocket, one for each connection to a socket of Boot.Sockets, or for all
+//     datagrams to one, opened by the guest: the frames of package guest/relay, in
+//     both directions.
 package api
 
 import specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -55,6 +59,7 @@ const (
 	KindStdio   Kind = "stdio"
 	KindNetwork Kind = "network"
 	KindDNS     Kind = "dns"
+	KindSocket  Kind = "socket"
 )
 
 // Open is the first message on every stream.
@@ -63,6 +68,15 @@ type Open struct {
 	Process string `json:"process,omitempty"` // KindStdio: the process's ID
 	FD      int    `json:"fd,omitempty"`      // KindStdio: 0, 1 or 2
 	Network string `json:"network,omitempty"` // KindDNS: "udp" or "tcp"
+	Socket  string `json:"socket,omitempty"`  // KindSocket: the socket's name
+	Peer    *Peer  `json:"peer,omitempty"`    // KindSocket, but for datagrams: who has connected
+}
+
+// Peer is the user of a process in the guest that has connected to a socket.
+type Peer struct {
+	UID    uint32   `json:"uid"`
+	GID    uint32   `json:"gid"`
+	Groups []uint32 `json:"groups,omitempty"` // beside GID
 }
 
 // Boot is everything that the guest sets up before the first process.
@@ -72,12 +86,15 @@ type Boot struct {
 	ReadOnly   bool     `json:"read_only,omitempty"` // remount the root read-only after the mounts
 	Mounts     []Mount  `json:"mounts,omitempty"`    // in order
 	Devices    []Device `json:"devices,omitempty"`   // made in /dev beside the default ones
+	// DiskNodes are made in the same way, for disks of the VM.
+	DiskNodes []DiskNode `json:"disk_nodes,omitempty"`
 	// MaskedPaths are hidden, ReadonlyPaths cannot be written to; those that do
 	// not exist are left out.
 	MaskedPaths   []string          `json:"masked_paths,omitempty"`
 	ReadonlyPaths []string          `json:"readonly_paths,omitempty"`
 	Cgroupfs      *Cgroupfs         `json:"cgroupfs,omitempty"`      // nil mounts none
 	VolumesShare  bool              `json:"volumes_share,omitempty"` // the VM has the share VolumesTag
+	Sockets       []Socket          `json:"sockets,omitempty"`       // in the place of the host's
 	Interfaces    []Interface       `json:"interfaces,omitempty"`
 	Routes        []Route           `json:"routes,omitempty"`
 	DNSRelay      bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
@@ -120,11 +137,42 @@ const TypeVolume = "volume"
 // Destination ends in.
 const TypeProgram = "program"
 
+// TypeSocket is the Mount type of the socket of Boot.Sockets that Source names.
+const TypeSocket = "socket"
+
+// Socket is a unix socket on which the guest listens. What connects to it is
+// relayed to a socket of the host.
+type Socket struct {
+	Name string `json:"name"`
+	Type string `json:"type"` // SocketStream, SocketDatagram or SocketSeqpacket
+	Mode uint32 `json:"mode"` // permissions, as on the host
+	UID  uint32 `json:"uid"`
+	GID  uint32 `json:"gid"`
+}
+
+// Types of Socket.
+const (
+	SocketStream    = "stream"
+	SocketDatagram  = "datagram"
+	SocketSeqpacket = "seqpacket"
+)
+
+// MaxSocketConnections bounds the connections that are relayed at once, of all
+// sockets together. Others wait in the backlog of the guest's socket.
+const MaxSocketConnections = 256
+
 // DiskSource begins the Source of a mount of a disk, before its serial number.
 const DiskSource = "disk:"
 
 // Device is a device node.
 type Device = specs.LinuxDevice
+
+// DiskNode is a node of a disk, whose numbers the guest finds by its serial
+// number.
+type DiskNode struct {
+	Serial string `json:"serial"`
+	Device Device `json:"device"`
+}
 
 // Interface is a network interface as the container has it. The guest finds
 // its own by the hardware address and gives it the name.

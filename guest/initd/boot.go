@@ -82,6 +82,10 @@ func (b *boot) setUp(session *yamux.Session, request *api.Boot) error {
 			return err
 		}
 	}
+	// Before the root, where they are mounted.
+	if err := listenSockets(session, rootfs.SocketsDir, request.Sockets); err != nil {
+		return err
+	}
 	rootBuilt := make(chan error, 1)
 	guarded(func() { rootBuilt <- b.buildRoot(request) })
 	err := setUpHost(request)
@@ -116,7 +120,7 @@ func (b *boot) buildRoot(request *api.Boot) error {
 		return err
 	}
 	err = b.agent.BuildRoot(rootfs.Config{
-		ReadOnly: request.ReadOnly, Mounts: request.Mounts, Devices: request.Devices,
+		ReadOnly: request.ReadOnly, Mounts: request.Mounts, Devices: request.Devices, DiskNodes: request.DiskNodes,
 		MaskedPaths: request.MaskedPaths, ReadonlyPaths: request.ReadonlyPaths,
 		Cgroupfs: request.Cgroupfs,
 	})

@@ -12,6 +12,9 @@ import (
 // serve serves the supervisor's streams until the session ends, and returns
 // why.
 func serve(port io.ReadWriteCloser, a *agent.Agent, b *boot) error {
+	if err := api.Greet(port); err != nil {
+		return err
+	}
 	session, err := yamux.Server(port, api.SessionConfig())
 	if err != nil {
 		return err

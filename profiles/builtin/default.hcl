@@ -92,6 +92,9 @@ profile "default" {
     # That of the root. Volumes that several machines write to want "auto" or
     # "none".
     cache = "rootfs"
+
+    # A socket of the host, as docker run --volume names it, can be connected to.
+    sockets = "relay"
   }
 
   network {

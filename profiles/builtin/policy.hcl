@@ -23,15 +23,15 @@ policy "built-in" {
       "debug.qemu",
     ]
     # These give the guest more of the host's kernel, or take its processors; those
-    # of the kernel and the password's are files of the host; memory is set aside for one
-    # machine; the log of debug.runtime is one that stays, and a breakpoint waits for who
-    # has the host.
+    # of the kernel and the password's are files of the host; sockets lead to its programs;
+    # memory is set aside for one machine; the log of debug.runtime is one that stays, and a
+    # breakpoint waits for who has the host.
     deny = [
       "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
       "security.sys_admin", "network.vhost", "nic.vhost", "agent.transport", "var.*",
       "kernel.image", "kernel.initramfs", "kernel.modules_dir", "display.password_file",
       "machine.max_memory", "machine.memory_backend", "machine.prealloc", "machine.cpu_features",
-      "debug.runtime", "debug.breakpoints",
+      "debug.runtime", "debug.breakpoints", "volumes.sockets",
     ]
   }
 

@@ -1,6 +1,8 @@
 package facts
 
 import (
+	"slices"
+
 	"github.com/runcvm/runcvm/engine/plan"
 )
 
@@ -23,6 +25,14 @@ func Settle(then, now plan.Facts) plan.Facts {
 	settled.Host.TSCKHz = then.Host.TSCKHz
 	if now.KVM.Usable == then.KVM.Usable {
 		settled.KVM = then.KVM
+	}
+	// The type of a socket that nobody serves any more cannot be found out.
+	settled.Bundle.Sockets = slices.Clone(now.Bundle.Sockets)
+	for i, s := range settled.Bundle.Sockets {
+		at := slices.IndexFunc(then.Bundle.Sockets, func(o plan.HostSocket) bool { return o.Path == s.Path })
+		if at >= 0 {
+			settled.Bundle.Sockets[i].Type = then.Bundle.Sockets[at].Type
+		}
 	}
 	return settled
 }

@@ -28,6 +28,12 @@ func TestSettle(t *testing.T) {
 	if diff := cmp.Diff(want, Settle(then, now)); diff != "" {
 		t.Errorf("settled (-want +got):\n%s", diff)
 	}
+	then.Bundle.Sockets = []plan.HostSocket{{Path: "/log", Type: plan.SocketDatagram}, {Path: "/gone", Type: plan.SocketStream}}
+	now.Bundle.Sockets = []plan.HostSocket{{Path: "/new", Type: plan.SocketSeqpacket}, {Path: "/log", Type: plan.SocketStream}}
+	wantSockets := []plan.HostSocket{now.Bundle.Sockets[0], then.Bundle.Sockets[0]}
+	if diff := cmp.Diff(wantSockets, Settle(then, now).Bundle.Sockets); diff != "" || now.Bundle.Sockets[1].Type != plan.SocketStream {
+		t.Errorf("sockets (-want +got):\n%s", diff)
+	}
 	now.KVM = plan.KVM{Usable: true, Reason: "It took 1 ms."}
 	if got := Settle(then, now); got.KVM != now.KVM {
 		t.Errorf("another verdict is lost: %+v", got.KVM)

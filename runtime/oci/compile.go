@@ -81,6 +81,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if err := r.describeImage(bundle, root, spec, &metadata); err != nil {
 		return plan.Facts{}, err
 	}
+	found, folders := findSockets(spec)
 	return facts.Gather(facts.Options{
 		CacheDir: r.RunDir,
 		Tools:    tools,
@@ -90,7 +91,10 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 
 		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
 		Image:      metadata,
-		Bundle:     plan.Bundle{RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec)},
+		Bundle: plan.Bundle{
+			RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec),
+			Sockets: found, SocketFolders: folders,
+		},
 	})
 }
 

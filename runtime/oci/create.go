@@ -243,7 +243,7 @@ func makeMountPoints(p *plan.Plan) error {
 	var points []storage.MountPoint
 	for _, m := range p.Guest.Mounts {
 		point := storage.MountPoint{Destination: m.Destination, Shared: m.Type == "tmpfs"}
-		point.File = m.Type == api.TypeProgram
+		point.File = m.Type == api.TypeProgram || m.Type == api.TypeSocket
 		if m.Type == api.TypeVolume {
 			info, err := os.Stat(sources[m.Source])
 			if err != nil {
@@ -252,6 +252,9 @@ func makeMountPoints(p *plan.Plan) error {
 			point.File = !info.IsDir()
 		}
 		points = append(points, point)
+	}
+	for _, d := range p.BlockDevices {
+		points = append(points, storage.MountPoint{Destination: d.Node.Path, File: true})
 	}
 	return storage.MakeMountPoints(p.Rootfs.HostPath, points)
 }

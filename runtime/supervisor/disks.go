@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/runtime/storage"
@@ -13,8 +14,9 @@ const (
 	debugfs = "/usr/sbin/debugfs"
 )
 
-// openDisks opens the plan's disks, made first where they are not there. QEMU
-// inherits them as plan.FDFirstDisk and up, with the lock.
+// openDisks opens the plan's disks, made first where they are not there, and the
+// host's block devices. QEMU inherits them as plan.FDFirstDisk and up, with the
+// lock.
 func (s *Supervisor) openDisks(ctx context.Context) error {
 	for _, d := range s.plan.Disks {
 		disk := storage.Disk{
@@ -25,6 +27,13 @@ func (s *Supervisor) openDisks(ctx context.Context) error {
 		file, err := disk.Open(ctx)
 		if err != nil {
 			return err
+		}
+		s.disks = append(s.disks, file)
+	}
+	for _, d := range s.plan.BlockDevices {
+		file, err := storage.OpenDevice(d.Path, d.ReadOnly)
+		if err != nil {
+			return fmt.Errorf("the device %s: %w", d.Node.Path, err)
 		}
 		s.disks = append(s.disks, file)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/yamux"
 
@@ -23,39 +24,64 @@ type guest struct {
 	idMu    sync.Mutex
 }
 
-// connectGuest starts the multiplexer on conn, which it owns. relayDNS serves a
-// stream that the guest opened for DNS.
-func connectGuest(conn net.Conn, relayDNS func(stream io.ReadWriteCloser, network string)) (*guest, error) {
+// greeted waits for the guest's greeting until ctx is done.
+func greeted(ctx context.Context, conn net.Conn) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	err := api.AwaitGreeting(conn)
+	if !stop() {
+		return ctx.Err()
+	}
+	if errors.Is(err, io.EOF) {
+		return errGuestGone
+	}
+	return err
+}
+
+// servers serve the streams that the guest opens, by their kind.
+type servers map[api.Kind]func(stream io.ReadWriteCloser, open api.Open)
+
+// connectGuest starts the multiplexer on conn, which it owns.
+func connectGuest(conn net.Conn, serve servers) (*guest, error) {
 	session, err := yamux.Client(api.JoinFrames(conn), api.SessionConfig())
 	if err != nil {
 		return nil, fmt.Errorf("start the agent stream: %w", err)
 	}
 	g := &guest{session: session, events: make(chan api.Event, 4)}
-	go g.accept(relayDNS)
+	go g.accept(serve)
 	return g, nil
 }
 
-// maxGuestStreams bounds the streams that the guest may have open: each costs
-// memory of the host.
-const maxGuestStreams = 256
+// Bounds of the streams that the guest may have open: each costs memory of the
+// host. Of a kind there are as many, so that one cannot take the place of
+// another; those beyond wait.
+const (
+	maxGuestStreams  = 1024
+	maxStreamsOfKind = max(256, api.MaxSocketConnections)
+)
 
 // accept serves the streams that the guest opens.
-func (g *guest) accept(relayDNS func(io.ReadWriteCloser, string)) {
-	slots := make(chan struct{}, maxGuestStreams)
+func (g *guest) accept(serve servers) {
+	all := make(chan struct{}, maxGuestStreams)
+	kinds := map[api.Kind]chan struct{}{}
+	for kind := range serve {
+		kinds[kind] = make(chan struct{}, maxStreamsOfKind)
+	}
 	for {
 		stream, err := g.session.AcceptStream()
 		if err != nil {
 			return
 		}
-		slots <- struct{}{}
+		all <- struct{}{}
 		go func() {
-			defer func() { <-slots }()
+			defer func() { <-all }()
 			var open api.Open
-			if err := api.Read(stream, &open); err != nil || open.Kind != api.KindDNS {
+			if err := api.Read(stream, &open); err != nil || serve[open.Kind] == nil {
 				stream.Close()
 				return
 			}
-			relayDNS(stream, open.Network)
+			kinds[open.Kind] <- struct{}{}
+			defer func() { <-kinds[open.Kind] }()
+			serve[open.Kind](stream, open)
 		}()
 	}
 }

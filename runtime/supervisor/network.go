@@ -103,7 +103,7 @@ func (s *Supervisor) attach(i int, iface *api.Interface) error {
 	if err != nil {
 		return err
 	}
-	a.nic.FirstFD = plan.FDFirstDisk + len(s.plan.Disks) + len(n.files)
+	a.nic.FirstFD = s.plan.FDFirstTap() + len(n.files)
 	n.files = slices.Concat(n.files, a.tap.Queues, a.vhosts)
 	n.qemuArgs = append(n.qemuArgs, a.nic.Args()...)
 	h.plugged[iface.Name] = &plugged{tap: a.tap, slot: atStart}
@@ -188,8 +188,8 @@ func (s *Supervisor) readResolvConf() ([]byte, error) {
 }
 
 // relayDNS answers the DNS messages of a stream that the guest opened.
-func (s *Supervisor) relayDNS(stream io.ReadWriteCloser, transport string) {
-	if err := s.dns.Serve(context.Background(), stream, transport); err != nil {
-		s.log.Info("DNS relay", "transport", transport, "error", err)
+func (s *Supervisor) relayDNS(stream io.ReadWriteCloser, open api.Open) {
+	if err := s.dns.Serve(context.Background(), stream, open.Network); err != nil {
+		s.log.Info("DNS relay", "transport", open.Network, "error", err)
 	}
 }

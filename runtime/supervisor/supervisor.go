@@ -51,9 +51,10 @@ type Supervisor struct {
 	consoleDone chan struct{}
 
 	agent   agentLink
-	guest   *guest      // valid once the agent is connected
-	shares  [2]*os.File // QEMU's connections to virtiofsd, until QEMU has them: plan.FDShare, plan.FDVolumes
-	disks   []*os.File  // until QEMU has them
+	guest   *guest                // valid once the agent is connected
+	shares  [2]*os.File           // QEMU's connections to virtiofsd, until QEMU has them: plan.FDShare, plan.FDVolumes
+	disks   []*os.File            // until QEMU has them
+	sockets map[string]hostSocket // by their volumes
 	network network
 	hotplug hotplug
 	dns     vmnet.DNSRelay
@@ -130,6 +131,7 @@ func (s *Supervisor) run(ctx context.Context) (int, error) {
 	steps := []func(context.Context) error{
 		s.openAgent,
 		s.listenControl,
+		s.openSockets,
 		s.breakpoint(plan.BreakPreNet),
 		s.attachNetwork,
 		s.startVirtiofsd,
@@ -164,7 +166,10 @@ func (s *Supervisor) bootGuest(ctx context.Context) error {
 	var event api.Event
 	conn, err := s.agent.connect(ctx)
 	if err == nil {
-		s.guest, err = connectGuest(conn, s.relayDNS)
+		err = greeted(ctx, conn)
+	}
+	if err == nil {
+		s.guest, err = connectGuest(conn, servers{api.KindDNS: s.relayDNS, api.KindSocket: s.relaySocket})
 	}
 	if err == nil {
 		event, err = s.guest.start(ctx, s.bootConfig())
@@ -206,6 +211,12 @@ func (s *Supervisor) bootConfig() api.Boot {
 	}
 	if c := s.plan.Cgroupfs; c.Mode != "none" {
 		boot.Cgroupfs = &api.Cgroupfs{Mode: c.Mode, Optional: c.Reason != "", ReadOnly: c.ReadOnly}
+	}
+	for _, socket := range s.plan.Sockets {
+		boot.Sockets = append(boot.Sockets, s.sockets[socket.Volume].guest())
+	}
+	for _, d := range s.plan.BlockDevices {
+		boot.DiskNodes = append(boot.DiskNodes, api.DiskNode{Serial: d.Name, Device: d.Node})
 	}
 	for _, m := range g.Mounts {
 		boot.Mounts = append(boot.Mounts, api.Mount(m))

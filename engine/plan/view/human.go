@@ -57,6 +57,7 @@ func (s *sheet) glance(p *plan.Plan) {
 		row{"root", fmt.Sprintf("%s of %s, cache %s%s", p.Rootfs.Type, diff.Text(p.Rootfs.HostPath), p.Rootfs.Cache, map[bool]string{true: ", read-only"}[p.Rootfs.ReadOnly])},
 		row{"volumes", volumes(p)},
 		row{"disks", disks(p)},
+		row{"devices", blockDevices(p)},
 		row{"network", p.Network.Mode},
 		row{"init", p.Init.Mode + because(p.Init.Reason)},
 		row{"cgroupfs", p.Cgroupfs.Mode + map[bool]string{true: ", read-only"}[p.Cgroupfs.ReadOnly] + because(p.Cgroupfs.Reason)},
@@ -97,6 +98,9 @@ func display(d *plan.Display) string {
 func volumes(p *plan.Plan) string {
 	var targets []string
 	for _, m := range p.Guest.Mounts {
+		if m.Type == "socket" {
+			targets = append(targets, diff.Text(m.Destination)+" (socket)")
+		}
 		if m.Type == "volume" && m.Source != plan.ModulesVolume && !slices.Contains([]string{"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"}, m.Destination) {
 			targets = append(targets, diff.Text(m.Destination))
 		}
@@ -113,6 +117,15 @@ func disks(p *plan.Plan) string {
 			size = fmt.Sprintf(", made with %s", units.Bytes(d.SizeBytes))
 		}
 		list = append(list, fmt.Sprintf("%s (%s on %s%s)", diff.Text(d.Target), d.FS, diff.Text(d.Source), size))
+	}
+	return strings.Join(list, ", ")
+}
+
+// blockDevices lists the host's block devices.
+func blockDevices(p *plan.Plan) string {
+	var list []string
+	for _, d := range p.BlockDevices {
+		list = append(list, fmt.Sprintf("%s (the host's %d:%d%s)", diff.Text(d.Node.Path), d.Node.Major, d.Node.Minor, map[bool]string{true: ", read-only"}[d.ReadOnly]))
 	}
 	return strings.Join(list, ", ")
 }

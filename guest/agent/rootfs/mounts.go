@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,8 @@ func (t tree) mount(share string, m api.Mount) error {
 		err = t.mountVolume(share, m, o)
 	case m.Type == api.TypeProgram:
 		err = t.bind(programPath, m.Destination, false, o)
+	case m.Type == api.TypeSocket:
+		err = t.bind(filepath.Join(SocketsDir, filepath.Base(m.Source)), m.Destination, false, o)
 	case o.flags&unix.MS_REMOUNT != 0:
 		err = t.remountExisting(m, o)
 	default:
@@ -46,6 +49,10 @@ func (t tree) mountVolume(share string, m api.Mount, o options) error {
 	}
 	return t.bind(source, m.Destination, st.IsDir(), o)
 }
+
+// SocketsDir is where the guest's sockets of api.Boot.Sockets are, by their
+// names, in the initramfs.
+const SocketsDir = "/sockets"
 
 // programPath is the guest's own program, in the initramfs.
 const programPath = "/init"

@@ -23,6 +23,8 @@ type Config struct {
 	Mounts   []api.Mount  `json:"mounts,omitempty"`
 	Devices  []api.Device `json:"devices,omitempty"`
 
+	DiskNodes []api.DiskNode `json:"disk_nodes,omitempty"`
+
 	MaskedPaths   []string `json:"masked_paths,omitempty"`
 	ReadonlyPaths []string `json:"readonly_paths,omitempty"`
 
@@ -66,6 +68,11 @@ func Build(c Config) error {
 	for _, d := range c.Devices {
 		if err := t.makeDevice(d); err != nil {
 			return fmt.Errorf("make the device %q: %w", d.Path, err)
+		}
+	}
+	for _, n := range c.DiskNodes {
+		if err := t.makeDiskNode(n); err != nil {
+			return fmt.Errorf("make the disk's node %q: %w", n.Device.Path, err)
 		}
 	}
 	if err := t.placeCgroups(<-prepared, aside); err != nil {

@@ -14,14 +14,19 @@ import (
 
 // devices are those of --device, or all of the host's for --privileged.
 func (b *builder) devices() error {
+	rules := &b.spec.Linux.Resources.Devices
 	if b.o.privileged {
+		*rules = append(*rules, specs.LinuxDeviceCgroup{Allow: true, Access: allAccess})
 		return b.allDevices()
 	}
 	for _, text := range b.o.devices {
 		source, rest, _ := strings.Cut(text, ":")
-		destination, _, _ := strings.Cut(rest, ":")
+		destination, access, _ := strings.Cut(rest, ":")
 		if !strings.HasPrefix(destination, "/") { // only permissions follow
-			destination = source
+			destination, access = source, destination
+		}
+		if access == "" {
+			access = allAccess
 		}
 		d, err := deviceAt(source)
 		if err != nil {
@@ -32,9 +37,13 @@ func (b *builder) devices() error {
 		}
 		d.Path = destination
 		b.spec.Linux.Devices = append(b.spec.Linux.Devices, *d)
+		*rules = append(*rules, specs.LinuxDeviceCgroup{Allow: true, Type: d.Type, Major: &d.Major, Minor: &d.Minor, Access: access})
 	}
 	return nil
 }
+
+// allAccess is to read, to write and to make nodes.
+const allAccess = "rwm"
 
 // notDevices are folders of /dev that are not the host's to give.
 var notDevices = []string{"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"}

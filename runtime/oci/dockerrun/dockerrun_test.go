@@ -116,6 +116,10 @@ func TestFlags(t *testing.T) {
 		}},
 		{[]string{"--ulimit", "nofile=1:2"}, func(s *specs.Spec) any { return s.Process.Rlimits }, []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: 2, Soft: 1}}},
 		{[]string{"--device", "/dev/null:/dev/mine:r"}, func(s *specs.Spec) any { return s.Linux.Devices[0].Path }, "/dev/mine"},
+		{[]string{"--device", "/dev/null:/dev/mine:r"}, func(s *specs.Spec) any { return s.Linux.Resources.Devices[0].Access }, "r"},
+		{[]string{"--device", "/dev/null:rw"}, func(s *specs.Spec) any { return s.Linux.Resources.Devices[0].Access }, "rw"},
+		{[]string{"--device", "/dev/null"}, func(s *specs.Spec) any { return s.Linux.Resources.Devices[0].Access }, "rwm"},
+		{[]string{"--privileged"}, func(s *specs.Spec) any { return s.Linux.Resources.Devices[0].Type }, ""},
 	}
 	for _, test := range tests {
 		s, _, err := spec(t, test.args...)

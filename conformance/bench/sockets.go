@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/runcvm/runcvm/conformance/harness"
+)
+
+// socketMiB is what a measurement of a socket's throughput sends.
+const socketMiB = 64
+
+// sockets compares how fast a program in a container fills a server on the host
+// by a unix socket that is a volume, and how soon it has a short answer.
+func (b *bench) sockets(ctx context.Context) error {
+	dir := filepath.Join(b.engine.Scratch, "sockets")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if err := harness.BuildProbe(ctx, "./conformance/probe", dir); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "s")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	go serveCounts(listener)
+	options := []string{"--volume", path + ":/run/s", "--volume", filepath.Join(dir, "probe") + ":/usr/local/bin/probe:ro"}
+	var figures []figure
+	for _, verb := range [][]string{{"fill", strconv.Itoa(socketMiB)}, {"answers", "200"}} {
+		for _, runtime := range []string{"runc", "runcvm"} {
+			name := "sockets-" + runtime
+			if verb[0] == "fill" {
+				remove, err := b.idle(ctx, name, runtime, options...)
+				if err != nil {
+					return err
+				}
+				defer remove()
+			}
+			figures = append(figures, figure{runtime + ", " + verb[0], func(ctx context.Context) (time.Duration, error) {
+				out, err := b.docker(ctx, "exec", name, "probe", "unix", verb[0], "/run/s", verb[1])
+				if err != nil {
+					return 0, err
+				}
+				return time.ParseDuration(strings.TrimSpace(out) + "ns")
+			}})
+		}
+	}
+	// The same bytes by the same way, without a socket.
+	figures = append(figures, figure{"runcvm, output of an exec", timed(func(ctx context.Context) error {
+		_, err := b.docker(ctx, "exec", "sockets-runcvm", "head", "--bytes", strconv.Itoa(socketMiB)+"M", "/dev/zero")
+		return err
+	})})
+	fmt.Printf("\n%d MiB through a unix socket of the host, and a question with its answer, medians of %d\n", socketMiB, b.samples)
+	m, err := medians(ctx, b.samples, figures...)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("runcvm: %.0f MiB/s\n", socketMiB/m[1].Seconds())
+	ratio("runcvm / runc, bytes", m[1], m[0])
+	ratio("runcvm / runc, answers", m[3], m[2])
+	ratio("runcvm: socket / exec, bytes", m[1], m[4])
+	return nil
+}
+
+// serveCounts answers "count" with how many bytes follow, and each line "ask" with
+// one.
+func serveCounts(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			reader := bufio.NewReader(conn)
+			for {
+				line, err := reader.ReadString('\n')
+				if err != nil {
+					return
+				}
+				if line == "count\n" {
+					n, _ := io.Copy(io.Discard, reader)
+					fmt.Fprintln(conn, n)
+					return
+				}
+				fmt.Fprint(conn, line)
+			}
+		}()
+	}
+}
