@@ -92,23 +92,6 @@ func (c *compiler) compileMounts() {
 	c.plan.Guest.Mounts = append(guest, c.exitMounts()...)
 }
 
-// bindOptions are the options of a bind mount without those that are a file
-// system's, which the kernel does not look at (mount(2)).
-func (c *compiler) bindOptions(options []string, destination string) []string {
-	var bind, other []string
-	for _, o := range options {
-		if strings.Contains(o, "=") {
-			other = append(other, o)
-		} else {
-			bind = append(bind, o)
-		}
-	}
-	if len(other) > 0 {
-		c.warn("Mount options without effect", "The mount at %s is one of the host's files, and %s would be for a file system of its own.", destination, strings.Join(other, ", "))
-	}
-	return bind
-}
-
 // Types of the guest's mounts of host files, as guest/api has them.
 const (
 	typeVolume = "volume"
@@ -139,6 +122,23 @@ func (c *compiler) volumeType(m specs.Mount, name, destination string) string {
 
 // socketsRefused is the value of volumes.sockets that allows none.
 const socketsRefused = "refuse"
+
+// bindOptions are the options of a bind mount without those that are a file
+// system's, which the kernel does not look at (mount(2)).
+func (c *compiler) bindOptions(options []string, destination string) []string {
+	var bind, other []string
+	for _, o := range options {
+		if strings.Contains(o, "=") {
+			other = append(other, o)
+		} else {
+			bind = append(bind, o)
+		}
+	}
+	if len(other) > 0 {
+		c.warn("Mount options without effect", "The mount at %s is one of the host's files, and %s would be for a file system of its own.", destination, strings.Join(other, ", "))
+	}
+	return bind
+}
 
 // isKernelType tells a file system of the guest's kernel from host files.
 func isKernelType(m specs.Mount) bool {

@@ -85,20 +85,28 @@ func Hook(path string, argv []string) error {
 // callersState is a state of runc's, as JSON, with the bundle that the caller
 // knows instead of our copy of it. That of a container that is not ours stays.
 func callersState(state []byte) ([]byte, error) {
-	fields := map[string]json.RawMessage{}
-	var ours string
-	err := json.Unmarshal(state, &fields)
-	if err == nil {
-		err = json.Unmarshal(fields["bundle"], &ours)
-	}
-	if err != nil {
+	var ours struct{ Bundle string }
+	if err := json.Unmarshal(state, &ours); err != nil {
 		return nil, fmt.Errorf("read runc's state of the container: %w", err)
 	}
-	bundle, err := os.ReadFile(filepath.Join(ours, bundleFile))
+	if ours.Bundle == "" {
+		return nil, errors.New("read runc's state of the container: it has no bundle")
+	}
+	return stateOf(state, ours.Bundle)
+}
+
+// stateOf is a state of runc's, as JSON, with the bundle that the caller of the
+// container in a state folder knows. Without that folder it stays.
+func stateOf(state []byte, dir string) ([]byte, error) {
+	bundle, err := os.ReadFile(filepath.Join(dir, bundleFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return state, nil
 	} else if err != nil {
 		return nil, err
+	}
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(state, &fields); err != nil {
+		return nil, fmt.Errorf("read runc's state of the container: %w", err)
 	}
 	if fields["bundle"], err = json.Marshal(string(bundle)); err != nil {
 		return nil, err

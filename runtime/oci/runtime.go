@@ -181,7 +181,7 @@ func (r *Runtime) State(ctx context.Context, id string) error {
 	if err != nil {
 		return runError(r.Runc, err)
 	}
-	if out, err = callersState(out); err != nil {
+	if out, err = stateOf(out, r.StateDir(id)); err != nil {
 		return err
 	}
 	_, err = os.Stdout.Write(out)
