@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -131,6 +132,44 @@ func TestPause(t *testing.T) {
 	must(t, docker(t, "unpause", c.name))
 	before := must(t, c.exec("cat", "/run/now"))
 	eventually(t, "the entrypoint goes on", func() bool { return must(t, c.exec("cat", "/run/now")) != before })
+}
+
+// TestClockAfterPause: the time of day goes on as outside, even from a clock that
+// was wrong before, and the monotonic clock counts the pause, as it does for a
+// container.
+func TestClockAfterPause(t *testing.T) {
+	start(t)
+	vmOnly(t)
+	c := background(t, "--cap-add", "SYS_TIME", image, "sleep", "infinity")
+	seconds := func(command ...string) (s float64) {
+		t.Helper()
+		if _, err := fmt.Sscan(must(t, c.exec(command...)), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	uptime := func() float64 { return seconds("cat", "/proc/uptime") }
+	now := func() float64 { return float64(time.Now().UnixNano()) / 1e9 }
+	for name, prepare := range map[string]func(){
+		"of a clock that is right": func() {},
+		"of a clock that is late":  func() { must(t, c.exec("date", "--set", "-1 hour")) },
+	} {
+		prepare()
+		up := uptime()
+		must(t, docker(t, "pause", c.name))
+		paused := time.Now()
+		eventually(t, "six seconds of a pause", func() bool { return time.Since(paused) > 6*time.Second })
+		must(t, docker(t, "unpause", c.name))
+		before := now()
+		guest := seconds("date", "+%s.%N")
+		after := now()
+		if guest < before-1 || guest > after+1 {
+			t.Errorf("after a pause %s: the guest's time is %.3f, the host's %.3f to %.3f", name, guest, before, after)
+		}
+		if counted := uptime() - up; counted < 6 || counted > time.Since(paused).Seconds()+30 {
+			t.Errorf("after a pause %s: the guest's uptime grew by %.3f s", name, counted)
+		}
+	}
 }
 
 func TestInitOfDocker(t *testing.T) {

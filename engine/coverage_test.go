@@ -94,7 +94,7 @@ var handled = map[string]struct{ value, how string }{
 	"linux.resources.cpu.cpus":                 {`"0-1"`, toMachine},
 	"linux.resources.cpu.mems":                 {`"0"`, toContainer},
 	"linux.resources.cpu.idle":                 {`1`, toContainer},
-	"linux.resources.pids":                     {`{"limit":7}`, toWarning},
+	"linux.resources.pids":                     {`{"limit":7}`, toGuest},
 	"linux.resources.blockIO":                  {`{"weight":100}`, toContainer},
 	"linux.resources.hugepageLimits":           {`[{"pageSize":"2MB","limit":1}]`, toContainer},
 	"linux.resources.network":                  {`{"classID":7}`, toWarning},

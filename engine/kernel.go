@@ -13,6 +13,10 @@ import (
 // maxCommandLine is COMMAND_LINE_SIZE of x86, the terminating zero included.
 const maxCommandLine = 2048
 
+// lowMemoryMiB is how much RAM a machine of the type q35 has below 4 GiB in any
+// case.
+const lowMemoryMiB = 2048
+
 // compileKernel chooses the kernel and writes its command line.
 func (c *compiler) compileKernel() {
 	k, ok := c.chooseKernel()
@@ -50,6 +54,11 @@ func (c *compiler) kernelArguments() []string {
 	if c.plan.Machine.CPUs == 1 {
 		// Skips the rewriting of locks for several CPUs, a sixth of the boot.
 		args = append(args, "noreplace-smp")
+	}
+	if m := c.plan.Machine; m.MaxMemoryMiB > 0 && m.MemoryMiB <= lowMemoryMiB {
+		// Since memory may come above 4 GiB, the kernel would set 64 MiB aside for
+		// devices that reach none of it. Virtio's reach all; these are 4 MiB.
+		args = append(args, "swiotlb=2048")
 	}
 	if c.plan.Machine.Accel == "kvm" {
 		// kvm-clock tells the guest the frequency of its counter, which is the

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"math"
-
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/runcvm/runcvm/engine/plan"
@@ -13,9 +11,7 @@ import (
 
 // Memory in mebibytes.
 const (
-	// minMemoryMiB is what Debian's kernel and an initramfs with a few modules
-	// need to reach user space.
-	minMemoryMiB = 96
+	minMemoryMiB = plan.MinMemoryMiB
 	// minEFIMemoryMiB is what EFI firmware needs to load that.
 	minEFIMemoryMiB = 192
 	// translationMiB is TCG's buffer for translated code. QEMU's default is an
@@ -43,6 +39,7 @@ func (c *compiler) compileMachine() {
 	if m.CPUs < 1 || m.CPUs > maxCPUs {
 		c.diags.Errorf("Impossible number of vCPUs", "A machine has from 1 to %d vCPUs, not %d.%s", maxCPUs, m.CPUs, c.blame(schema.MachineCPUs.Attribute))
 	}
+	c.compileMaxCPUs(&m)
 	memory := schema.MachineMemory.Of(c.profile)
 	m.MemoryMiB = memory.WholeMiB()
 	if m.MemoryMiB < minMemoryMiB {
@@ -61,6 +58,18 @@ func (c *compiler) compileMachine() {
 	c.plan.Machine = m
 }
 
+// compileMaxCPUs decides how many vCPUs the machine has room for.
+func (c *compiler) compileMaxCPUs(m *plan.Machine) {
+	switch most := schema.MachineMaxCPUs.Of(c.profile); {
+	case most == 0:
+	case most < m.CPUs:
+		c.diags.Errorf("Impossible number of vCPUs",
+			"machine.max_cpus is %d, which is less than the machine's number of vCPUs, %d. It is what that may grow to, or 0.%s", most, m.CPUs, c.blame(schema.MachineMaxCPUs.Attribute))
+	case most > m.CPUs:
+		m.MaxCPUs = most
+	}
+}
+
 // Buses of virtio devices, by the names that package qemu has for them.
 const (
 	busPCI  = string(qemu.PCI)
@@ -76,6 +85,10 @@ func (c *compiler) checkMicroVM(m plan.Machine) {
 	if m.MaxMemoryMiB > 0 {
 		c.diags.Errorf("Memory that cannot grow",
 			"machine.max_memory is %dM, and a machine of the type \"microvm\" takes no memory while it runs. %s%s", m.MaxMemoryMiB, mend, c.blame(schema.MachineMaxMemory.Attribute))
+	}
+	if m.MaxCPUs > 0 {
+		c.diags.Errorf("Number of vCPUs that cannot grow",
+			"machine.max_cpus is %d, and a machine of the type \"microvm\" takes no vCPUs while it runs. %s%s", m.MaxCPUs, mend, c.blame(schema.MachineMaxCPUs.Attribute))
 	}
 	if m.USB {
 		c.diags.Errorf("USB without PCI",
@@ -118,10 +131,14 @@ func (c *compiler) compileResources() {
 		c.plan.OCI.MemoryLimit = int64(ram + overhead)
 	}
 	if r.Pids != nil && r.Pids.Limit != nil && *r.Pids.Limit > 0 {
-		c.warn("Process limit not applied in the guest",
-			"The limit of %d processes does not count those in the machine, whose kernel has its own; the machine's memory bounds them. Outside, it is raised by the threads of QEMU and virtiofsd.", *r.Pids.Limit)
 		limit := *r.Pids.Limit
-		c.plan.OCI.PidsLimit = limit + min(supervisorThreads, math.MaxInt64-limit)
+		if c.plan.Init.Mode == plan.InitExec {
+			c.warn("Process limit not applied in the guest",
+				"The limit of %d processes does not bind an init of the image's own, which is in the guest's first control group; the machine's memory bounds it. init.mode = \"supervise\" has the limit.", limit)
+		} else {
+			c.plan.Guest.PidsLimit = limit
+		}
+		c.plan.OCI.PidsLimit = plan.OuterPidsLimit(limit)
 	}
 	c.plan.OCI.CPU = cpuLimits(r.CPU)
 }
@@ -147,8 +164,3 @@ func cpuLimits(cpu *specs.LinuxCPU) *specs.LinuxCPU {
 	}
 	return &limits
 }
-
-// supervisorThreads is what the processes outside of the machine may start:
-// QEMU a thread for each vCPU and up to 64 for I/O, virtiofsd a pool, the
-// supervisor a few.
-const supervisorThreads = 512

@@ -21,8 +21,9 @@ const (
 	backendHugeTLB = "hugetlb"
 )
 
-// memorySlots is how often a machine's memory may grow.
-const memorySlots = 16
+// growthBlock is what the guest's kernel adds memory in: a part of a block at the
+// end would be lost (memory_block_size_bytes of x86-64).
+const growthBlock = 128 * units.MiB
 
 // compileMemory decides what holds the guest's RAM, and how far it may grow.
 func (c *compiler) compileMemory(m *plan.Machine) {
@@ -67,25 +68,53 @@ func (c *compiler) takeHugePages(m *plan.Machine) {
 // smallHugePage is the smallest huge page of x86-64.
 const smallHugePage = 2 * units.MiB
 
+// growth is the size of the device that memory grows by; 0 for none.
+func (c *compiler) growth() units.Bytes {
+	m := c.plan.Machine
+	if m.MaxMemoryMiB == 0 {
+		return 0
+	}
+	more := units.Bytes(m.MaxMemoryMiB-m.MemoryMiB) * units.MiB
+	block := max(growthBlock, units.Bytes(m.Memory.PageKiB)*units.KiB)
+	return (more + block - 1) / block * block
+}
+
 // addMemory writes the arguments for the guest's RAM.
 func (c *compiler) addMemory(q *qemu.CommandLine) {
 	m := c.plan.Machine
 	properties := []qemu.Property{{Name: "size", Value: strconv.Itoa(m.MemoryMiB) + "M"}}
-	if m.MaxMemoryMiB > 0 {
-		properties = append(properties, qemu.Number("slots", memorySlots), qemu.Property{Name: "maxmem", Value: strconv.Itoa(m.MaxMemoryMiB) + "M"})
+	if growth := c.growth(); growth > 0 {
+		properties = append(properties, qemu.Property{Name: "maxmem", Value: strconv.Itoa(m.MemoryMiB+growth.WholeMiB()) + "M"})
 	}
 	q.Properties("m", "", properties...)
-	size := int64(units.Bytes(m.MemoryMiB) * units.MiB)
-	switch m.Memory.Backend {
+	q.Object(c.backend("ram", units.Bytes(m.MemoryMiB)*units.MiB, m.Memory.Prealloc, nil))
+}
+
+// backend is what holds RAM. A nil reserve leaves to QEMU whether the host sets all
+// of it aside.
+func (c *compiler) backend(id string, size units.Bytes, prealloc bool, reserve *bool) qemu.Object {
+	m := c.plan.Machine.Memory
+	switch m.Backend {
 	case backendShm:
-		q.Object(qemu.MemoryBackendFile{ID: "ram", Size: size, Share: true, Prealloc: m.Memory.Prealloc, MemPath: plan.ShmMount})
+		return qemu.MemoryBackendFile{ID: id, Size: int64(size), Share: true, Prealloc: prealloc, MemPath: plan.ShmMount}
 	case backendHugeTLB:
-		q.Object(qemu.MemoryBackendMemfd{
-			ID: "ram", Size: size, Share: true, Prealloc: m.Memory.Prealloc,
-			HugeTLB: true, HugeTLBSize: int64(units.Bytes(m.Memory.PageKiB) * units.KiB),
-		})
-	default:
-		q.Object(qemu.MemoryBackendMemfd{ID: "ram", Size: size, Share: true, Prealloc: m.Memory.Prealloc})
+		return qemu.MemoryBackendMemfd{
+			ID: id, Size: int64(size), Share: true, Prealloc: prealloc,
+			HugeTLB: true, HugeTLBSize: int64(units.Bytes(m.PageKiB) * units.KiB), Reserve: reserve,
+		}
+	}
+	return qemu.MemoryBackendMemfd{ID: id, Size: int64(size), Share: true, Prealloc: prealloc}
+}
+
+// addMemoryDevices adds what changes the RAM while the machine runs.
+func (c *compiler) addMemoryDevices(q *qemu.CommandLine) {
+	m := c.plan.Machine
+	q.Device(qemu.VirtioBalloon{Bus: qemu.Bus(m.Bus), ID: plan.BalloonDevice})
+	if growth := c.growth(); growth > 0 {
+		const backend = "more"
+		reserve := false // each block comes when it is asked for
+		q.Object(c.backend(backend, growth, false, &reserve))
+		q.Device(qemu.VirtioMem{ID: plan.GrowthDevice, MemDev: backend, Prealloc: m.Memory.Prealloc || m.Memory.Backend == backendHugeTLB})
 	}
 }
 
@@ -98,6 +127,6 @@ func (c *compiler) sizeShm(container []specs.Mount) []specs.Mount {
 	container = slices.DeleteFunc(container, func(m specs.Mount) bool { return path.Clean("/"+m.Destination) == plan.ShmMount })
 	return append(container, specs.Mount{
 		Destination: plan.ShmMount, Type: "tmpfs", Source: "shm",
-		Options: []string{"nosuid", "noexec", "nodev", "mode=0700", "size=" + strconv.Itoa(c.plan.Machine.MemoryMiB) + "m"},
+		Options: []string{"nosuid", "noexec", "nodev", "mode=0700", "size=" + strconv.Itoa(c.plan.Machine.MemoryMiB+c.growth().WholeMiB()) + "m"},
 	})
 }

@@ -49,7 +49,11 @@ func (c *compiler) qemuArguments() []string {
 	}
 	model, properties := c.cpuModel()
 	q.Properties("cpu", model, properties...)
-	q.Properties("smp", "", qemu.Number("cpus", m.CPUs), qemu.Number("sockets", 1), qemu.Number("cores", m.CPUs), qemu.Number("threads", 1))
+	smp := []qemu.Property{qemu.Number("cpus", m.CPUs)}
+	if m.MaxCPUs > 0 {
+		smp = append(smp, qemu.Number("maxcpus", m.MaxCPUs))
+	}
+	q.Properties("smp", "", append(smp, qemu.Number("sockets", 1), qemu.Number("cores", m.MostCPUs()), qemu.Number("threads", 1))...)
 	c.addMemory(&q)
 	c.addFirmware(&q)
 	q.Value("kernel", k.Image)
@@ -76,6 +80,7 @@ func (c *compiler) qemuArguments() []string {
 		q.Device(qemu.PCIeRootPort{ID: qemu.Slot(i), Bus: "pcie.0", Chassis: i + 1})
 	}
 	c.displayDevices(&q)
+	c.addMemoryDevices(&q)
 	return q.Args()
 }
 

@@ -42,12 +42,17 @@ func TestProgramsAcceptArguments(t *testing.T) {
 		}},
 		"memory": {"machine {\n memory = \"128M\"\n max_memory = \"1G\"\n memory_backend = \"shm\"\n prealloc = true\n }", []question{
 			{`"query-memdev"`, `"prealloc": true`},
-			{`"qom-get","arguments":{"path":"/machine","property":"memory"}`, `"max-size": 1073741824`},
-			// There is room for it.
-			{`"object-add","arguments":{"qom-type":"memory-backend-ram","id":"more","size":134217728}`, `"return"`},
-			{`"device_add","arguments":{"driver":"pc-dimm","id":"dimm","memdev":"more"}`, `"return"`},
-			{`"query-memory-devices"`, `"id": "dimm"`},
-			{`"query-memory-size-summary"`, `"plugged-memory": 134217728`},
+			// There is room for it, in whole blocks.
+			{`"query-memory-devices"`, `"type": "virtio-mem"`},
+			{`"query-memory-devices"`, `"max-size": 939524096`},
+			{`"qom-set","arguments":{"path":"/machine/peripheral/more-memory","property":"requested-size","value":134217728}`, `"return"`},
+			{`"query-memory-devices"`, `"requested-size": 134217728`},
+			{`"query-balloon"`, `"actual": 134217728`},
+		}},
+		"vCPUs": {"machine {\n cpus = 1\n max_cpus = 3\n }", []question{
+			{`"query-hotpluggable-cpus"`, `"core-id": 2`},
+			{`"device_add","arguments":{"driver":"max-x86_64-cpu","id":"vcpu1","socket-id":0,"core-id":1,"thread-id":0}`, `"return"`},
+			{`"query-cpus-fast"`, `"cpu-index": 1`},
 		}},
 		"processor": {"machine {\n cpu_model = \"Nehalem\"\n cpu_features = [\"+rdrand\", \"-ssse3\"]\n }", []question{
 			{`"qom-get","arguments":{"path":"/machine/unattached/device[0]","property":"type"}`, `Nehalem-x86_64-cpu`},

@@ -32,7 +32,7 @@ const mmioDriver = "virtio_mmio"
 // Lists are the modules that a VM needs before its root is there: the root and
 // the network, then those of the buses, of the agent's stream, of disks, of screens
 // and what belongs to them, and of network devices, of which the guest loads the
-// lists for the devices that it has. Each module costs boot time, so that whatever
+// lists for the devices that it has; those of memory when that is to change. Each module costs boot time, so that whatever
 // can be loaded from the root is not here. Kernels without IPv6, virtio-mmio or
 // vsock are fine.
 var Lists = []ModuleList{
@@ -42,6 +42,7 @@ var Lists = []ModuleList{
 	{Name: "load.virtio-serial", Required: []string{"virtio_console"}},
 	{Name: "load.vsock", Optional: []string{vsockDriver}},
 	{Name: "load.disk", Optional: []string{"virtio_blk", "ext4"}},
+	{Name: "load.memory", Optional: []string{"virtio_balloon", "virtio_mem"}},
 	{Name: "load.input", Optional: []string{"virtio_input", "evdev"}},
 	{Name: "load.screen", Optional: []string{"virtio_gpu", "bochs", "cirrus", "cirrus_qemu"}},
 	{Name: "load.usb", Optional: []string{"xhci_pci", "usbhid", "hid_generic"}},

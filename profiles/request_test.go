@@ -96,10 +96,10 @@ func TestHostPoliciesReplaceParts(t *testing.T) {
 		policy                  string
 		label, variable, limits []string // the policies that count
 	}{
-		{``, []string{"built-in"}, []string{"built-in"}, []string{"built-in machine.cpus", "built-in machine.memory", "built-in machine.max_memory"}},
-		{`variable {}`, []string{"built-in"}, []string{"p"}, []string{"built-in machine.cpus", "built-in machine.memory", "built-in machine.max_memory"}},
-		{"label {\n deny = [\"kernel.*\"]\n }", []string{"p", "built-in"}, []string{"built-in"}, []string{"built-in machine.cpus", "built-in machine.memory", "built-in machine.max_memory"}},
-		{"label {\n allow = [\"*\"]\n }\n limit \"machine.cpus\" {\n max = 2\n }", []string{"p"}, []string{"built-in"}, []string{"p machine.cpus", "built-in machine.memory", "built-in machine.max_memory"}},
+		{``, []string{"built-in"}, []string{"built-in"}, []string{"built-in machine.cpus", "built-in machine.max_cpus", "built-in machine.memory", "built-in machine.max_memory"}},
+		{`variable {}`, []string{"built-in"}, []string{"p"}, []string{"built-in machine.cpus", "built-in machine.max_cpus", "built-in machine.memory", "built-in machine.max_memory"}},
+		{"label {\n deny = [\"kernel.*\"]\n }", []string{"p", "built-in"}, []string{"built-in"}, []string{"built-in machine.cpus", "built-in machine.max_cpus", "built-in machine.memory", "built-in machine.max_memory"}},
+		{"label {\n allow = [\"*\"]\n }\n limit \"machine.cpus\" {\n max = 2\n }", []string{"p"}, []string{"built-in"}, []string{"p machine.cpus", "built-in machine.max_cpus", "built-in machine.memory", "built-in machine.max_memory"}},
 	}
 	for _, test := range tests {
 		set, diags := LoadFS(files(map[string]string{"p.hcl": "policy \"p\" {\n" + test.policy + "\n}\n"}), HostDir)

@@ -32,6 +32,10 @@ var (
 		Variable: "RUNCVM_CPUS",
 		Doc:      "The number of vCPUs.",
 	})
+	MachineMaxCPUs = attr[int](Attribute{
+		Block: "machine", Name: "max_cpus", Rules: "min=0,max=255",
+		Doc: `How many vCPUs the machine may have while it runs: docker update --cpus and --cpuset-cpus set whole ones to work or to rest, between one and this many, and add those that are missing. 0 is no more than machine.cpus.`,
+	})
 	MachineMemory = attr[units.Bytes](Attribute{
 		Block: "machine", Name: "memory", Rules: "min=1048576,max=1099511627776",
 		Reference: "container.memory", Flag: "--memory",
@@ -40,7 +44,7 @@ var (
 	})
 	MachineMaxMemory = attr[units.Bytes](Attribute{
 		Block: "machine", Name: "max_memory", Rules: "max=1099511627776",
-		Doc: `What the guest's RAM may grow to while the machine runs, as a size: the machine has slots and addresses for it. "0B" is no more than machine.memory.`,
+		Doc: `What the guest's RAM may grow to while the machine runs, as a size: docker update --memory changes it between 96M and this. What is more than machine.memory comes and goes by virtio-mem, in blocks of some mebibytes, what is less by a balloon. "0B" is no more than machine.memory.`,
 	})
 	MachineMemoryBackend = attr[string](Attribute{
 		Block: "machine", Name: "memory_backend", Rules: "oneof=memfd shm hugetlb",

@@ -80,7 +80,7 @@ func newRoot(g *globals) *cobra.Command {
 		root.AddCommand(c)
 	}
 	for _, c := range append([]*cobra.Command{
-		createCommand(g), startCommand(g), execCommand(g), killCommand(g), deleteCommand(g), stateCommand(g), updateCommand(g),
+		createCommand(g), startCommand(g), execCommand(g), killCommand(g), deleteCommand(g), stateCommand(g), updateCommand(g), resumeCommand(g),
 	}, passthroughCommands(g)...) {
 		c.GroupID = "oci"
 		root.AddCommand(c)

@@ -7,7 +7,6 @@ import "github.com/spf13/cobra"
 var passthroughVerbs = []struct{ name, short string }{
 	{"ps", "List the container's processes on the host: the supervisor, QEMU, virtiofsd"},
 	{"pause", "Freeze the container and so its VM"},
-	{"resume", "Let a paused container go on"},
 	{"events", "Print a container's events and resource use"},
 	{"features", "Print what the OCI runtime below supports"},
 	{"spec", "Write a config.json to start from"},

@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/runcvm/runcvm/runtime/oci"
 )
 
 func updateCommand(g *globals) *cobra.Command {
@@ -13,8 +15,8 @@ func updateCommand(g *globals) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVarP(&resources, "resources", "r", "", "read OCI resources from `FILE` (- for stdin)")
-	for _, name := range []string{"cpu-period", "cpu-quota", "cpu-share", "cpuset-cpus", "cpuset-mems", "pids-limit", "blkio-weight"} {
-		f.String(name, "", "as runc's")
+	for _, flag := range oci.UpdateFlags {
+		f.String(flag.Name, "", flag.Help)
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		r, err := g.ociRuntime()

@@ -28,9 +28,19 @@ func Encode(p *Plan) ([]byte, error) {
 	return canonical(p)
 }
 
-// Decode reads what Encode wrote. It returns ErrFormat or ErrDigest, wrapped,
-// for a plan of another version or one that was changed.
-func Decode(data []byte) (*Plan, error) {
+// Decode reads what Encode wrote, for who executes or compares the plan. It
+// returns ErrFormat or ErrDigest, wrapped, for a plan of another format or one
+// that was changed. A field that this program does not know is an error: what it
+// means would be left out.
+func Decode(data []byte) (*Plan, error) { return decode(data, true) }
+
+// DecodeRunning is Decode for verbs that need little of the plan of a machine that
+// runs, and that another version of this program may have started: fields that
+// are not known are left out, those that the other version did not have are
+// empty.
+func DecodeRunning(data []byte) (*Plan, error) { return decode(data, false) }
+
+func decode(data []byte, known bool) (*Plan, error) {
 	var head struct {
 		FormatVersion string `json:"format_version"`
 	}
@@ -42,15 +52,16 @@ func Decode(data []byte) (*Plan, error) {
 	}
 	p := new(Plan)
 	decoder := json.NewDecoder(bytes.NewReader(data))
-	// A field that is not known would not be covered by the digest.
-	decoder.DisallowUnknownFields()
+	if known {
+		decoder.DisallowUnknownFields()
+	}
 	if err := decoder.Decode(p); err != nil {
 		return nil, fmt.Errorf("decode plan: %w", err)
 	}
 	if _, err := decoder.Token(); err != io.EOF {
 		return nil, fmt.Errorf("decode plan: %w", errors.New("something follows the plan"))
 	}
-	digest, err := digestOf(p)
+	digest, err := digestOfText(data, p.Digest)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +78,25 @@ func digestOf(p *Plan) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return digestOfCanonical(data), nil
+}
+
+// digestOfText is the digest of a plan that has been written with the digest
+// given: of what stands there, which a version with other fields would write
+// otherwise. Blanks between the values do not count.
+func digestOfText(data []byte, digest string) (string, error) {
+	var text bytes.Buffer
+	if err := json.Compact(&text, data); err != nil {
+		return "", fmt.Errorf("decode plan: %w", err)
+	}
+	text.WriteByte('\n')
+	const key = `"digest":"` // the plan's own is the first: a quote within a value is escaped
+	return digestOfCanonical(bytes.Replace(text.Bytes(), []byte(key+digest+`"`), []byte(key+`"`), 1)), nil
+}
+
+func digestOfCanonical(data []byte) string {
 	sum := sha256.Sum256(data)
-	return "sha256:" + hex.EncodeToString(sum[:]), nil
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 func canonical(p *Plan) ([]byte, error) {

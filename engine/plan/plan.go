@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"math"
 	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -106,9 +107,12 @@ type Machine struct {
 	// Nested says that the guest's processor has virtualisation.
 	Nested bool `json:"nested,omitempty"`
 	// USB says that there is a USB controller with a tablet.
-	USB  bool `json:"usb,omitempty"`
-	CPUs int  `json:"cpus"` // vCPUs
-	CPU  CPU  `json:"cpu"`
+	USB bool `json:"usb,omitempty"`
+	// CPUs is the number of vCPUs, and MaxCPUs what it may grow to; 0 when it may
+	// not.
+	CPUs    int `json:"cpus"`
+	MaxCPUs int `json:"max_cpus,omitempty"`
+	CPU     CPU `json:"cpu"`
 	// MemoryMiB is the guest's RAM, and MaxMemoryMiB what it may grow to; 0 when it
 	// may not.
 	MemoryMiB    int    `json:"memory_mib"`
@@ -118,6 +122,31 @@ type Machine struct {
 	// QEMU, its translation buffer, virtiofsd, the supervisor.
 	OverheadMiB int `json:"overhead_mib"`
 }
+
+// MinMemoryMiB is the least RAM of a machine: what Debian's kernel and an initramfs
+// with a few modules need to reach user space.
+const MinMemoryMiB = 96
+
+// MostCPUs is the number of vCPUs that the machine may have while it runs.
+func (m *Machine) MostCPUs() int { return max(m.CPUs, m.MaxCPUs) }
+
+// LeastMemoryMiB is the RAM that the machine has at least while it runs: huge pages
+// go to the guest as a whole, and do not come back one by one.
+func (m *Machine) LeastMemoryMiB() int {
+	if m.Memory.PageKiB > 0 {
+		return m.MemoryMiB
+	}
+	return min(m.MemoryMiB, MinMemoryMiB)
+}
+
+// MostMemoryMiB is the RAM that the machine may have while it runs.
+func (m *Machine) MostMemoryMiB() int { return max(m.MemoryMiB, m.MaxMemoryMiB) }
+
+// Devices by which a machine's memory changes, by their ID in QEMU.
+const (
+	BalloonDevice = "balloon"     // takes memory from the guest
+	GrowthDevice  = "more-memory" // has what is beyond MemoryMiB
+)
 
 // Types of machines.
 const (
@@ -425,6 +454,8 @@ type Guest struct {
 	Mounts     []GuestMount        `json:"mounts"`
 	Devices    []specs.LinuxDevice `json:"devices,omitempty"`
 	Sysctl     map[string]string   `json:"sysctl,omitempty"`
+	// PidsLimit bounds the processes and threads of the container; 0 for no limit.
+	PidsLimit int64 `json:"pids_limit,omitempty"`
 	// MaskedPaths and ReadonlyPaths are those of the OCI runtime specification.
 	MaskedPaths   []string `json:"masked_paths,omitempty"`
 	ReadonlyPaths []string `json:"readonly_paths,omitempty"`
@@ -465,6 +496,15 @@ type OCI struct {
 	// descriptor for each inode that the guest knows. 0 leaves it as it is.
 	NoFile uint64 `json:"nofile"`
 }
+
+// supervisorThreads is what the processes outside of the machine may start:
+// QEMU a thread for each vCPU and up to 64 for I/O, virtiofsd a pool, the
+// supervisor a few.
+const supervisorThreads = 512
+
+// OuterPidsLimit is the limit of processes around the machine when those in it have
+// a limit.
+func OuterPidsLimit(limit int64) int64 { return limit + min(supervisorThreads, math.MaxInt64-limit) }
 
 // Origin is where an attribute's value came from.
 type Origin struct {

@@ -12,12 +12,14 @@ type Netdev interface{ netdevType() string }
 // MemoryBackendMemfd is RAM in an anonymous file, which a vhost-user process
 // can map.
 type MemoryBackendMemfd struct {
-	ID          string `json:"id"`
-	Size        int64  `json:"size"` // bytes
-	Share       bool   `json:"share"`
-	Prealloc    bool   `json:"prealloc,omitempty"`
-	HugeTLB     bool   `json:"hugetlb,omitempty"`
-	HugeTLBSize int64  `json:"hugetlbsize,omitempty"` // of a page, in bytes
+	ID       string `json:"id"`
+	Size     int64  `json:"size"` // bytes
+	Share    bool   `json:"share"`
+	Prealloc bool   `json:"prealloc,omitempty"`
+	HugeTLB  bool   `json:"hugetlb,omitempty"`
+	// Reserve, when false, takes nothing of the host before it is used.
+	Reserve     *bool `json:"reserve,omitempty"`
+	HugeTLBSize int64 `json:"hugetlbsize,omitempty"` // of a page, in bytes
 }
 
 func (MemoryBackendMemfd) qomType() string { return "memory-backend-memfd" }
@@ -81,3 +83,22 @@ type VhostUserFS struct {
 }
 
 func (d VhostUserFS) driver() string { return d.Bus.driver("vhost-user-fs") }
+
+// VirtioBalloon takes memory from the guest when it is asked to.
+type VirtioBalloon struct {
+	Bus Bus    `json:"-"`
+	ID  string `json:"id"`
+}
+
+func (d VirtioBalloon) driver() string { return d.Bus.driver("virtio-balloon") }
+
+// VirtioMem is memory beyond the machine's RAM, of which the guest has as much as
+// was asked for: at first nothing.
+type VirtioMem struct {
+	ID     string `json:"id"`
+	MemDev string `json:"memdev"` // the ID of an Object
+	// Prealloc takes each block from the host when the guest gets it.
+	Prealloc bool `json:"prealloc,omitempty"`
+}
+
+func (VirtioMem) driver() string { return "virtio-mem-pci" }

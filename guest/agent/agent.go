@@ -47,6 +47,8 @@ type Agent struct {
 	null    *os.File // the stages' first descriptors
 	streams streams
 	first   firstProcess
+
+	confinement confinement
 }
 
 // New returns an agent whose first process is a stage, waiting for orders.

@@ -4,8 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -90,23 +89,9 @@ func (a *Agent) killAll(timeout time.Duration) error {
 	}
 }
 
-// othersLive says whether there is a process with memory of its own, which
-// kernel threads and zombies lack, besides PID 1 and this one.
+// othersLive says whether there is a process besides PID 1 and this one.
 func othersLive() bool {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return false
-	}
-	self := strconv.Itoa(os.Getpid())
-	for _, e := range entries {
-		if e.Name() == "1" || e.Name() == self || strings.Trim(e.Name(), "0123456789") != "" {
-			continue
-		}
-		if maps, err := os.ReadFile("/proc/" + e.Name() + "/statm"); err == nil && !strings.HasPrefix(string(maps), "0 ") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(userProcesses(), func(pid int) bool { return pid != 1 })
 }
 
 // consoleSide is the side of a console that programs open. One that is open

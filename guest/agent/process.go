@@ -58,7 +58,7 @@ func (a *Agent) runFirst(request *api.Process, s *stdio) (*process, error) {
 	if err := f.claim(); err != nil {
 		return nil, err
 	}
-	err := a.run(f.channel, request, s)
+	err := a.run(f.pid, f.channel, request, s)
 	f.settle(err)
 	if err != nil {
 		_ = a.config.Reaper.signal(f.pid, unix.SIGKILL)
@@ -81,7 +81,7 @@ func (a *Agent) runOther(request *api.Process, s *stdio) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.run(ch, request, s, int(a.first.mountNS.Fd())); err != nil {
+	if err := a.run(pid, ch, request, s, int(a.first.mountNS.Fd())); err != nil {
 		_ = a.config.Reaper.signal(pid, unix.SIGKILL)
 		return nil, err
 	}
@@ -90,10 +90,13 @@ func (a *Agent) runOther(request *api.Process, s *stdio) (*process, error) {
 	return p, nil
 }
 
-// run tells a stage to become the program, and waits until it has. It closes
-// the channel.
-func (a *Agent) run(ch channel, request *api.Process, s *stdio, fds ...int) error {
+// run tells a stage to become the program, within the container's limits, and
+// waits until it has. It closes the channel.
+func (a *Agent) run(pid int, ch channel, request *api.Process, s *stdio, fds ...int) error {
 	defer ch.close()
+	if err := a.confine(pid); err != nil {
+		return err
+	}
 	o := order{Run: &runOrder{
 		Init: request.Init, PID1: request.Init && a.beside(), Stdio: s.fds,
 		Console: request.Console, PlainNewlines: request.PlainNewlines, Spec: request.Spec,

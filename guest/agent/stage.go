@@ -164,8 +164,18 @@ func (s *stage) run(o *runOrder, fds []int) error {
 	if err := s.channel.send(report{Executing: true}); err != nil {
 		return err
 	}
-	return execError(path, syscall.Exec(path, spec.Args, env))
+	err = execError(path, syscall.Exec(path, spec.Args, env))
+	if o.Init && !o.PID1 {
+		// By now runc has said that the container runs.
+		fmt.Fprintln(os.Stderr, err)
+		unix.Exit(codeFailedExec) // as the program would have: nothing is deferred
+	}
+	return err
 }
+
+// codeFailedExec is the exit code of an entrypoint that the kernel refuses to
+// execute: runc's.
+const codeFailedExec = 1
 
 // joinMounts joins a mount namespace and its root. The kernel wants a caller
 // that shares its root and working directory with no other thread.

@@ -17,6 +17,9 @@
 //     reader has gone. With a terminal there is no stderr stream.
 //   - KindNetwork, one for each change, opened by the supervisor after EventReady:
 //     NetworkChange down, an Event up.
+//   - KindResources, opened by the supervisor after EventReady: Resources down, an
+//     Event up.
+//   - KindClock, opened by the supervisor after EventReady: Clock down, an Event up.
 //   - KindDNS, opened by the guest: raw DNS messages, each prefixed with its
 //     length as two bytes in network order (RFC 1035, 4.2.2), in both
 //     directions.
@@ -60,6 +63,9 @@ const (
 	KindNetwork Kind = "network"
 	KindDNS     Kind = "dns"
 	KindSocket  Kind = "socket"
+
+	KindResources Kind = "resources"
+	KindClock     Kind = "clock"
 )
 
 // Open is the first message on every stream.
@@ -99,6 +105,7 @@ type Boot struct {
 	Routes        []Route           `json:"routes,omitempty"`
 	DNSRelay      bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
 	Sysctl        map[string]string `json:"sysctl,omitempty"`
+	PidsLimit     int64             `json:"pids_limit,omitempty"` // of the container's processes and threads; 0 for none
 	// Modules is the folder, within the share, from which the kernel loads the
 	// modules that it needs later; empty for none.
 	Modules string `json:"modules,omitempty"`
@@ -209,6 +216,29 @@ type NetworkChange struct {
 	OldRoutes []Route `json:"old_routes,omitempty"`
 	NewRoutes []Route `json:"new_routes,omitempty"`
 	DNSRelay  bool    `json:"dns_relay,omitempty"` // see Boot; once is enough
+}
+
+// Resources are what the guest makes use of, or holds the container to, from now
+// on. Zero fields are no request.
+type Resources struct {
+	// CPUs is the number of vCPUs that are to work, which the VM has; the others rest.
+	CPUs int `json:"cpus,omitempty"`
+	// Memory readies the guest for a change of its memory.
+	Memory *MemoryChange `json:"memory,omitempty"`
+	// PidsLimit is the number of processes and threads that the container may have;
+	// less than 1 is no limit.
+	PidsLimit *int64 `json:"pids_limit,omitempty"`
+}
+
+// MemoryChange is what is about to become of the VM's memory.
+type MemoryChange struct {
+	// TakenMiB is what it loses. A guest that has too little to spare refuses.
+	TakenMiB int `json:"taken_mib,omitempty"`
+}
+
+// Clock is the host's time of day, by which the guest sets its own.
+type Clock struct {
+	UnixNanos int64 `json:"unix_nanos"` // CLOCK_REALTIME
 }
 
 // EventType says what a boot stream's Event reports.

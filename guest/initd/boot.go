@@ -124,6 +124,9 @@ func (b *boot) buildRoot(request *api.Boot) error {
 		MaskedPaths: request.MaskedPaths, ReadonlyPaths: request.ReadonlyPaths,
 		Cgroupfs: request.Cgroupfs,
 	})
+	if err == nil && request.PidsLimit > 0 {
+		err = b.agent.LimitPids(request.PidsLimit)
+	}
 	if err == nil {
 		b.times.mark(api.MilestoneRoot)
 	}

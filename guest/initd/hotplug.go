@@ -10,7 +10,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/runcvm/runcvm/guest/agent"
 	"github.com/runcvm/runcvm/guest/api"
 )
 
@@ -21,7 +20,6 @@ func (b *boot) serveNetwork(session *yamux.Session, stream *yamux.Stream) {
 	if err := api.Read(stream, &change); err != nil {
 		return
 	}
-	event := api.Event{Type: api.EventReady, UptimeNanos: agent.Uptime()}
 	b.network.Lock()
 	err := changeNetwork(&change)
 	if err == nil && change.DNSRelay && !b.relaysDNS {
@@ -29,10 +27,7 @@ func (b *boot) serveNetwork(session *yamux.Session, stream *yamux.Stream) {
 		b.relaysDNS = err == nil
 	}
 	b.network.Unlock()
-	if err != nil {
-		event.Type, event.Message = api.EventFailed, oneLine(err)
-	}
-	_ = api.Write(stream, event)
+	tellOutcome(stream, err)
 }
 
 // changeNetwork makes as much of the change as it can.

@@ -40,6 +40,10 @@ func dispatch(session *yamux.Session, stream *yamux.Stream, a *agent.Agent, b *b
 		b.serve(session, stream)
 	case api.KindNetwork:
 		b.serveNetwork(session, stream)
+	case api.KindResources:
+		b.serveResources(stream)
+	case api.KindClock:
+		serveClock(stream)
 	case api.KindProcess:
 		a.ServeProcess(stream)
 	case api.KindStdio:

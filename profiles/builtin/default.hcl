@@ -17,6 +17,9 @@ profile "default" {
     # docker run --cpus and --cpuset-cpus, rounded up to whole vCPUs.
     cpus = coalesce(container.cpus, 1)
 
+    # No more than these while the machine runs.
+    max_cpus = 0
+
     # docker run --memory is the machine's RAM; what QEMU itself needs comes on
     # top of it.
     memory = coalesce(container.memory, "512M")

@@ -30,7 +30,7 @@ policy "built-in" {
       "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
       "security.sys_admin", "network.vhost", "nic.vhost", "agent.transport", "var.*",
       "kernel.image", "kernel.initramfs", "kernel.modules_dir", "display.password_file",
-      "machine.max_memory", "machine.memory_backend", "machine.prealloc", "machine.cpu_features",
+      "machine.max_cpus", "machine.max_memory", "machine.memory_backend", "machine.prealloc", "machine.cpu_features",
       "debug.runtime", "debug.breakpoints", "volumes.sockets",
     ]
   }
@@ -40,6 +40,10 @@ policy "built-in" {
   }
 
   limit "machine.cpus" {
+    max = host.cpus > 0 ? host.cpus : null
+  }
+
+  limit "machine.max_cpus" {
     max = host.cpus > 0 ? host.cpus : null
   }
 

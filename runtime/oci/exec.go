@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/guest/api"
@@ -99,11 +101,23 @@ func (r *Runtime) startProcess(ctx context.Context, o ExecOptions) (token string
 	}})
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("cannot exec in container %s: %w", o.ID, err)
+		return "", r.noAnswer(o.ID, limit, err)
 	case reply.Failed != nil:
 		return "", &ProcessError{*reply.Failed}
 	}
 	return reply.Token, nil
+}
+
+// noAnswer says why a supervisor has not answered an order within the limit, with
+// the machine's last words where it knows no reason itself.
+func (r *Runtime) noAnswer(id string, limit time.Duration, err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("cannot exec in container %s: the machine was not ready for it within %s (agent.boot_timeout)%s", id, limit, supervisor.LastWords(r.StateDir(id)))
+	case errors.Is(err, io.EOF), errors.Is(err, unix.ECONNRESET):
+		return fmt.Errorf("cannot exec in container %s: the machine has ended%s", id, supervisor.LastWords(r.StateDir(id)))
+	}
+	return fmt.Errorf("cannot exec in container %s: %w", id, err)
 }
 
 func (r *Runtime) dial(ctx context.Context, id string) (*net.UnixConn, error) {
@@ -166,7 +180,8 @@ func (r *Runtime) writeRelay(o ExecOptions, token string) (path string, err erro
 	return path, nil
 }
 
-// Plan reads the plan of container id.
+// Plan reads the plan of container id, which another version of RunCVM may have
+// made.
 func (r *Runtime) Plan(id string) (*plan.Plan, error) {
 	data, err := os.ReadFile(filepath.Join(r.StateDir(id), supervisor.PlanFile))
 	if errors.Is(err, os.ErrNotExist) {
@@ -174,5 +189,5 @@ func (r *Runtime) Plan(id string) (*plan.Plan, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	return plan.Decode(data)
+	return plan.DecodeRunning(data)
 }

@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -71,44 +70,6 @@ func TestParseSignal(t *testing.T) {
 		if got, err := parseSignal(in); err == nil {
 			t.Errorf("parseSignal(%q) = %d, want an error", in, got)
 		}
-	}
-}
-
-func TestAdjustResources(t *testing.T) {
-	r := runtimeWith(t, &plan.Plan{Machine: plan.Machine{MemoryMiB: 300, OverheadMiB: 100}})
-	const ram, limit = 300 * mib, 400 * mib
-	tests := map[string]struct{ in, want, fails string }{
-		"CPU shares pass":      {in: `{"cpu":{"shares":2}}`, want: `{"cpu":{"shares":2}}`},
-		"no memory limit":      {in: `{"memory":{"limit":-1}}`, want: `{"memory":{"limit":-1}}`},
-		"the limit as it is":   {in: fmt.Sprintf(`{"memory":{"limit":%d}}`, ram), want: fmt.Sprintf(`{"memory":{"limit":%d}}`, limit)},
-		"unlimited swap stays": {in: fmt.Sprintf(`{"memory":{"limit":%d,"swap":-1}}`, ram), want: fmt.Sprintf(`{"memory":{"limit":%d,"swap":-1}}`, limit)},
-		"swap grows with it":   {in: fmt.Sprintf(`{"memory":{"limit":%d,"swap":%d}}`, ram, 2*ram), want: fmt.Sprintf(`{"memory":{"limit":%d,"swap":%d}}`, limit, 2*ram+100*mib)},
-		"more memory":          {in: fmt.Sprintf(`{"memory":{"limit":%d}}`, 2*ram), fails: "300 MiB of memory, which cannot change to 600 MiB"},
-		"no resources":         {in: `[]`, fails: "not OCI linux.resources"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			out, err := r.adjustResources("c", []byte(test.in))
-			if test.fails != "" {
-				if err == nil || !strings.Contains(err.Error(), test.fails) {
-					t.Errorf("error %v, want %q", err, test.fails)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got, want any
-			if err := errors.Join(json.Unmarshal(out, &got), json.Unmarshal([]byte(test.want), &want)); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("resources (-want +got):\n%s", diff)
-			}
-		})
-	}
-	if _, err := r.adjustResources("other", fmt.Appendf(nil, `{"memory":{"limit":%d}}`, ram)); err == nil || !strings.Contains(err.Error(), "not one that RunCVM created") {
-		t.Errorf("a container of others: %v", err)
 	}
 }
 

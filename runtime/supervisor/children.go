@@ -193,7 +193,21 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 		s.ending.notice(e)
 		s.hotplug.notice(e)
 	})
-	return err
+	if err != nil {
+		return s.stillborn(err)
+	}
+	return nil
+}
+
+// stillborn is why QEMU did not take up its monitor: its own words, where it has
+// ended.
+func (s *Supervisor) stillborn(err error) error {
+	select {
+	case <-s.qemu.Done():
+		return errors.New(s.qemu.Epitaph())
+	case <-time.After(deathIsKnown):
+		return err
+	}
 }
 
 // openKVM opens /dev/kvm for QEMU, or returns nil where QEMU does that itself, or

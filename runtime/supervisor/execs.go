@@ -105,6 +105,10 @@ func (s *Supervisor) serveControl(ctx context.Context, conn *net.UnixConn) {
 		case <-s.execs.ready:
 		case <-s.breakpoints.reached:
 		}
+	case req.Update != nil:
+		reply = s.update(ctx, req.Update)
+	case req.Clock:
+		reply = s.setClock(ctx)
 	case req.Debug != nil:
 		reply.Breakpoint = s.breakpoints.at(req.Debug.Continue)
 	case req.Attach != nil:
@@ -113,7 +117,7 @@ func (s *Supervisor) serveControl(ctx context.Context, conn *net.UnixConn) {
 		}
 		return
 	default:
-		reply.Error = "a request without content"
+		reply.Error = control.NoContent
 	}
 	if err := api.Write(conn, reply); err != nil && reply.Token != "" {
 		if p := s.execs.take(reply.Token); p != nil {

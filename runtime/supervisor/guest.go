@@ -161,9 +161,10 @@ func (g *guest) shutdown(ctx context.Context) error {
 	return nil
 }
 
-// changeNetwork has the guest follow a change of the network.
-func (g *guest) changeNetwork(ctx context.Context, change api.NetworkChange) error {
-	stream, err := g.open(api.Open{Kind: api.KindNetwork})
+// change has the guest follow a change of what surrounds it: the message is that
+// of the kind.
+func (g *guest) change(ctx context.Context, kind api.Kind, message any) error {
+	stream, err := g.open(api.Open{Kind: kind})
 	if err != nil {
 		return err
 	}
@@ -173,12 +174,12 @@ func (g *guest) changeNetwork(ctx context.Context, change api.NetworkChange) err
 			return err
 		}
 	}
-	if err := api.Write(stream, change); err != nil {
-		return fmt.Errorf("tell the guest of the network: %w", err)
+	if err := api.Write(stream, message); err != nil {
+		return fmt.Errorf("tell the guest of its %s: %w", kind, err)
 	}
 	var event api.Event
 	if err := api.Read(stream, &event); err != nil {
-		return fmt.Errorf("wait for the guest to change its network: %w", err)
+		return fmt.Errorf("wait for the guest to change its %s: %w", kind, err)
 	}
 	if event.Type != api.EventReady {
 		return errors.New(event.Message)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/runcvm/runcvm/engine/plan"
 	"github.com/runcvm/runcvm/engine/qemu"
@@ -16,9 +15,6 @@ import (
 	vmnet "github.com/runcvm/runcvm/runtime/net"
 	"github.com/runcvm/runcvm/runtime/vmm"
 )
-
-// changeLimit bounds one change of a running machine's network.
-const changeLimit = 30 * time.Second
 
 // plugged is an interface of the machine.
 type plugged struct {
@@ -120,7 +116,7 @@ func (s *Supervisor) followNetwork(ctx context.Context, now vmnet.State) {
 	if len(change.Added)+len(change.Removed)+len(change.OldRoutes)+len(change.NewRoutes) == 0 {
 		return
 	}
-	if err := s.guest.changeNetwork(ctx, change); err != nil {
+	if err := s.guest.change(ctx, api.KindNetwork, change); err != nil {
 		s.log.Error("the guest's network cannot follow the container's", "error", err)
 	}
 	for _, name := range change.Removed {

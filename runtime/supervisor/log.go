@@ -1,12 +1,16 @@
 package supervisor
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/runcvm/runcvm/runtime/vmm"
 )
 
 // LogFile is the supervisor's log in the state folder.
@@ -48,6 +52,40 @@ func (b *boundedFile) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// LastWords are the last lines of the log in dir that QEMU, virtiofsd, the guest's
+// console or a failure has left, for the end of a one-line message; empty when
+// there are none.
+func LastWords(dir string) string {
+	file, err := os.Open(filepath.Join(dir, LogFile))
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	tail := vmm.NewTail()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, maxLog)
+	for lines.Scan() {
+		var record struct {
+			Message string `json:"msg"`
+			Text    string `json:"text"`  // of a line of output
+			Error   string `json:"error"` // of a failure
+		}
+		if json.Unmarshal(lines.Bytes(), &record) != nil {
+			continue
+		}
+		switch {
+		case record.Message == outputMessage:
+			_, _ = fmt.Fprintln(tail, record.Text)
+		case record.Error != "":
+			_, _ = fmt.Fprintf(tail, "%s: %s\n", record.Message, record.Error)
+		}
+	}
+	return tail.Quote()
+}
+
+// outputMessage marks records with a line of output.
+const outputMessage = "output"
+
 // maxLine bounds a line of a child's output, in bytes.
 const maxLine = 4 << 10
 
@@ -74,7 +112,7 @@ func (w *logWriter) Write(p []byte) (int, error) {
 // flush logs what has come without an end of line.
 func (w *logWriter) flush() {
 	if text := strings.TrimRight(string(w.line), "\r"); text != "" {
-		w.log.Info("output", "from", w.name, "text", text)
+		w.log.Info(outputMessage, "from", w.name, "text", text)
 	}
 	w.line = w.line[:0]
 }

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/runcvm/runcvm/runtime/vmm"
 )
 
 func TestLogIsBounded(t *testing.T) {
@@ -54,5 +57,44 @@ func TestLinesOfTheConsole(t *testing.T) {
 	want := []string{"first", "second", "the last" + strings.Repeat("x", rest), strings.Repeat("x", maxLine-rest)}
 	if diff := cmp.Diff(want, texts); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestLastWordsOfTheLog(t *testing.T) {
+	dir := t.TempDir()
+	if got := LastWords(dir); got != "" {
+		t.Errorf("without a log: %q", got)
+	}
+	log, err := openLog(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Debug("start", "name", "QEMU")
+	_, _ = (&logWriter{log: log, name: "QEMU"}).Write([]byte("no such \x1b[31mdevice\n"))
+	log.Info("the network has changed", "added", 1)
+	log.Error("the VM ended", "error", errors.New("QEMU failed"))
+	if got, want := LastWords(dir), "; its last words: no such [31mdevice | the VM ended: QEMU failed"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestStillborn: QEMU that ends before it greets has said why.
+func TestStillborn(t *testing.T) {
+	conn, theirs, err := vmm.SocketPair("monitor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := vmm.StartChild(nameQEMU, []string{"/bin/sh", "-c", "echo no such device >&2; exit 3"}, []*os.File{theirs}, new(bytes.Buffer), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(child.Kill)
+	_, err = vmm.NewQMP(t.Context(), conn, nil)
+	if err == nil {
+		t.Fatal("a shell greets as QEMU does")
+	}
+	s := &Supervisor{qemu: child}
+	if got, want := s.stillborn(err).Error(), "QEMU failed with exit code 3; its last words: no such device"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

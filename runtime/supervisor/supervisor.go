@@ -59,6 +59,8 @@ type Supervisor struct {
 	hotplug hotplug
 	dns     vmnet.DNSRelay
 
+	resizing sync.Mutex // held while the machine is changed
+
 	// fail ends the run: the VM cannot go on, and the cause says why.
 	fail     context.CancelCauseFunc
 	stopping chan struct{} // closed when the children may end
@@ -193,6 +195,7 @@ func (s *Supervisor) bootConfig() api.Boot {
 		ReadOnly:   s.plan.Rootfs.ReadOnly,
 		Devices:    g.Devices,
 		Sysctl:     g.Sysctl,
+		PidsLimit:  g.PidsLimit,
 		Modules:    s.plan.Kernel.SharedModules(),
 
 		MaskedPaths:   g.MaskedPaths,

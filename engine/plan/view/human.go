@@ -51,6 +51,7 @@ func (s *sheet) glance(p *plan.Plan) {
 	s.rows(
 		row{"profiles", strings.Join(p.Profiles, ", ")},
 		row{"machine", fmt.Sprintf("%s, %d %s, %d MiB (+%d MiB overhead), %s", m.Type, m.CPUs, cpus, m.MemoryMiB, m.OverheadMiB, m.Accel)},
+		row{"hot", hot(&m)},
 		row{"firmware", p.Firmware.Type},
 		row{"display", display(&p.Display)},
 		row{"kernel", kernel(&p.Kernel)},
@@ -65,6 +66,15 @@ func (s *sheet) glance(p *plan.Plan) {
 		row{"entrypoint", fmt.Sprintf("%q", p.Guest.Process.Args)},
 		row{"digest", p.Digest},
 	)
+}
+
+// hot says what "docker update" can make of the running machine.
+func hot(m *plan.Machine) string {
+	cpus := "1 vCPU"
+	if most := m.MostCPUs(); most > 1 {
+		cpus = fmt.Sprintf("1 to %d vCPUs", most)
+	}
+	return fmt.Sprintf("%s, %d to %d MiB, processes", cpus, m.LeastMemoryMiB(), m.MostMemoryMiB())
 }
 
 // because puts the reason of a choice in parentheses.

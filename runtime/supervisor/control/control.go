@@ -40,6 +40,10 @@ type Request struct {
 	// without an answer has left the reason in ErrorFile.
 	Await bool   `json:"await,omitempty"`
 	Debug *Debug `json:"debug,omitempty"`
+	// Update changes the machine.
+	Update *Update `json:"update,omitempty"`
+	// Clock sets the guest's time of day by the host's.
+	Clock bool `json:"clock,omitempty"`
 }
 
 // Exec starts a process in the VM and holds its stdio until an Attach with the
@@ -62,12 +66,20 @@ type Signal struct {
 	Number int `json:"number"` // Linux signal number
 }
 
+// Update changes the running machine. Zero fields leave what they are about as it
+// is.
+type Update struct {
+	CPUs      int    `json:"cpus,omitempty"`
+	MemoryMiB int    `json:"memory_mib,omitempty"`
+	PidsLimit *int64 `json:"pids_limit,omitempty"` // less than 1 for none
+}
+
 // Debug asks where the boot holds.
 type Debug struct {
 	Continue bool `json:"continue,omitempty"` // let it go on from there
 }
 
-// Reply answers Exec, Signal and Debug.
+// Reply answers Exec, Signal, Update, Debug and Clock.
 type Reply struct {
 	Token  string      `json:"token,omitempty"`
 	Failed *api.Failed `json:"failed,omitempty"` // the process could not be started
@@ -76,6 +88,10 @@ type Reply struct {
 	// does not.
 	Breakpoint string `json:"breakpoint,omitempty"`
 }
+
+// NoContent is the error of a request that the supervisor, of an older version,
+// does not know.
+const NoContent = "a request without content"
 
 // ErrUnreachable means that no supervisor listens: the container has ended, or
 // has not begun.
