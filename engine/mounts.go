@@ -38,6 +38,21 @@ var kernelTypes = []string{
 // supervisor.
 var systemPaths = []string{"/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys", "/sys/fs/cgroup"}
 
+// procFiles are the files in /proc that may be mounted over, as runc has them
+// (validProcMounts): tools that show a container its own limits do.
+var procFiles = []string{
+	"/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo", "/proc/net/dev", "/proc/slabinfo",
+	"/proc/stat", "/proc/swaps", "/proc/sys/crypto/fips_enabled", "/proc/sys/kernel/ns_last_pid", "/proc/uptime",
+}
+
+// checkProc refuses what would hide a part of /proc from the application.
+func (c *compiler) checkProc(destination string) {
+	if destination != "/proc" && isBelow(destination, "/proc") && !slices.Contains(procFiles, destination) {
+		c.diags.Errorf("Mount inside /proc", "The mount at %s cannot be made, since it is inside /proc. Mount it elsewhere; in /proc there may only be mounts over %s.",
+			destination, strings.Join(procFiles, ", "))
+	}
+}
+
 // compileMounts sends each mount of the spec where it belongs: kernel file
 // systems to the guest (and those that the supervisor needs to the container as
 // well), everything else to the shared directory, from where the guest binds
@@ -47,6 +62,7 @@ func (c *compiler) compileMounts() {
 	guest := []plan.GuestMount{}
 	for _, m := range c.spec.Mounts {
 		destination := path.Clean("/" + m.Destination)
+		c.checkProc(destination)
 		if isKernelType(m) {
 			if destination == cgroupDir {
 				// The guest's own is cgroupfs.mode's.

@@ -26,7 +26,7 @@ type Case struct {
 	Description string `yaml:"description"`
 	// Engines are those that can run the case; all when it is empty.
 	Engines []string `yaml:"engines"`
-	// Needs are what the host may lack: privileged.
+	// Needs are what the host may lack: privileged, mac-address.
 	Needs []string `yaml:"needs"`
 	// Dockerfile makes the image that ${image} is, from ${base}; without it,
 	// ${image} is the base image.
@@ -64,6 +64,10 @@ type Step struct {
 	Ignore []string `yaml:"ignore"`
 	// Replace is applied to both outputs before they are compared, in this order.
 	Replace []Replacement `yaml:"replace"`
+	// Refused says that the engine itself refuses the command, also under the
+	// reference. A step that it refuses without this is a failure: it compares two
+	// errors of a command that does nothing.
+	Refused bool `yaml:"refused"`
 	// Sort is for lines whose order the engine leaves open.
 	Sort bool `yaml:"sort"`
 	// Background lets the command run beside those that follow, up to its wait.

@@ -12,11 +12,18 @@ import (
 // identifier is what an engine names a container by: no two have the same.
 var identifier = regexp.MustCompile(`\b(?:[0-9a-f]{64}|[0-9a-f]{12})\b`)
 
+// waiter is what docker's command says, or not, when a container cannot start:
+// it had begun to wait for its end.
+var waiter = regexp.MustCompile(`(?m)^time="[^"]*" level=error msg="error waiting for container: [^"]*"\s*\n`)
+
 // compare returns what is wrong with the results of a case: differences that
 // are not stated, and stated ones that are not there.
 func compare(c *Case, reference, tested []Result) []string {
 	var wrong []string
 	for i, s := range c.Steps {
+		if !s.Refused && reference[i].refused() {
+			wrong = append(wrong, fmt.Sprintf("step %d (%s): the engine refuses it under the reference, too: %s", i+1, s.title(), reference[i].Stderr))
+		}
 		for _, what := range parts {
 			if s.Background != "" || slices.Contains(s.Ignore, what) {
 				continue
@@ -29,6 +36,13 @@ func compare(c *Case, reference, tested []Result) []string {
 		}
 	}
 	return wrong
+}
+
+// refused says that the command ended with an error of the engine, by its words
+// or its exit code of its own.
+func (r Result) refused() bool {
+	const engineFailed = 125
+	return r.Code == engineFailed || r.Code != 0 && strings.Contains(r.Stderr, "Error response from daemon")
 }
 
 func judge(c *Case, stated int, reference, tested string) string {
@@ -68,6 +82,7 @@ func describe(reference, tested string) string {
 // normal is an output without what is another one each time.
 func (s *Step) normal(output string) string {
 	output = identifier.ReplaceAllString(output, "<id>")
+	output = waiter.ReplaceAllString(output, "")
 	for _, r := range s.Replace {
 		output = r.match.ReplaceAllString(output, r.With)
 	}

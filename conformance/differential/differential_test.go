@@ -98,6 +98,7 @@ func TestCompare(t *testing.T) {
 		"as stated":            {Result{Stdout: "in 5 s"}, Result{Stdout: "in 66 s", Code: 1}, ""},
 		"another order":        {Result{Stdout: "a\nb\n"}, Result{Stdout: "b\na\n", Code: 1}, ""},
 		"ids":                  {Result{Stdout: id}, Result{Stdout: strings.Replace(id, "0", "1", 1), Code: 1}, ""},
+		"docker's waiting":     {Result{}, Result{Stderr: "time=\"now\" level=error msg=\"error waiting for container: context canceled\" \n", Code: 1}, ""},
 		"not there":            {Result{}, Result{}, "is not there"},
 		"another one":          {Result{}, Result{Code: 3}, "another one"},
 		"not stated":           {Result{Stderr: "x"}, Result{Stderr: "y", Code: 2}, "stderr: (-reference"},
@@ -107,6 +108,27 @@ func TestCompare(t *testing.T) {
 			got := compare(parse(t, differing), []Result{test.reference}, []Result{test.tested})
 			if test.want == "" && len(got) > 0 || test.want != "" && (len(got) != 1 || !strings.Contains(got[0], test.want)) {
 				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestStepsThatCompareNothing(t *testing.T) {
+	for name, test := range map[string]struct {
+		step   string
+		result Result
+		wrong  bool
+	}{
+		"exit code of docker run": {"{docker: run}", Result{Stderr: "needs a newer engine", Code: 125}, true},
+		"words of the engine":     {"{docker: create}", Result{Stderr: "Error response from daemon: no", Code: 1}, true},
+		"meant so":                {"{docker: create, refused: true}", Result{Stderr: "Error response from daemon: no", Code: 1}, false},
+		"the program's own code":  {"{docker: run}", Result{Stderr: "no", Code: 1}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			results := []Result{test.result}
+			got := compare(parse(t, "description: a\nsteps: ["+test.step+"]"), results, results)
+			if wrong := len(got) == 1 && strings.Contains(got[0], "the engine refuses it"); wrong != test.wrong || len(got) > 1 {
+				t.Errorf("%q, want one: %t", got, test.wrong)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package differential
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -12,13 +13,15 @@ import (
 var needs = map[string][]string{
 	// Not where the engine itself lacks a capability.
 	"privileged": {"run", "--rm", "--privileged"},
+	// Not by a docker command of version 25 and later with an engine before that.
+	"mac-address": {"run", "--rm", "--mac-address", "02:42:ac:1c:77:fe"},
 }
 
 // checkNeeds finds needs that nobody can have.
 func (c *Case) checkNeeds() error {
 	for _, name := range c.Needs {
 		if needs[name] == nil {
-			return fmt.Errorf("needs: %q is not privileged", name)
+			return fmt.Errorf("needs: %q is none of %s", name, strings.Join(slices.Sorted(maps.Keys(needs)), ", "))
 		}
 	}
 	return nil

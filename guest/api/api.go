@@ -96,16 +96,19 @@ type Boot struct {
 	DiskNodes []DiskNode `json:"disk_nodes,omitempty"`
 	// MaskedPaths are hidden, ReadonlyPaths cannot be written to; those that do
 	// not exist are left out.
-	MaskedPaths   []string          `json:"masked_paths,omitempty"`
-	ReadonlyPaths []string          `json:"readonly_paths,omitempty"`
-	Cgroupfs      *Cgroupfs         `json:"cgroupfs,omitempty"`      // nil mounts none
-	VolumesShare  bool              `json:"volumes_share,omitempty"` // the VM has the share VolumesTag
-	Sockets       []Socket          `json:"sockets,omitempty"`       // in the place of the host's
-	Interfaces    []Interface       `json:"interfaces,omitempty"`
-	Routes        []Route           `json:"routes,omitempty"`
-	DNSRelay      bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
-	Sysctl        map[string]string `json:"sysctl,omitempty"`
-	PidsLimit     int64             `json:"pids_limit,omitempty"` // of the container's processes and threads; 0 for none
+	MaskedPaths   []string    `json:"masked_paths,omitempty"`
+	ReadonlyPaths []string    `json:"readonly_paths,omitempty"`
+	Cgroupfs      *Cgroupfs   `json:"cgroupfs,omitempty"`      // nil mounts none
+	VolumesShare  bool        `json:"volumes_share,omitempty"` // the VM has the share VolumesTag
+	Sockets       []Socket    `json:"sockets,omitempty"`       // in the place of the host's
+	Interfaces    []Interface `json:"interfaces,omitempty"`
+	Routes        []Route     `json:"routes,omitempty"`
+	// NoIPv6 turns IPv6 off but for interfaces that have such an address, the
+	// loopback included.
+	NoIPv6    bool              `json:"no_ipv6,omitempty"`
+	DNSRelay  bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
+	Sysctl    map[string]string `json:"sysctl,omitempty"`
+	PidsLimit int64             `json:"pids_limit,omitempty"` // of the container's processes and threads; 0 for none
 	// Modules is the folder, within the share, from which the kernel loads the
 	// modules that it needs later; empty for none.
 	Modules string `json:"modules,omitempty"`

@@ -26,6 +26,12 @@ const (
 
 // setUpNetwork makes the interfaces, the routes and the kernel parameters.
 func setUpNetwork(request *api.Boot) error {
+	if request.NoIPv6 {
+		err := os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0)
+		if err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("turn IPv6 off: %w", err)
+		}
+	}
 	if err := setUpLoopback(); err != nil {
 		return fmt.Errorf("set up the loopback interface: %w", err)
 	}
@@ -208,7 +214,7 @@ func tameIPv6(name string, has6 bool) error {
 	if _, err := os.Stat(dir); os.IsNotExist(err) && !has6 {
 		return nil // a kernel without IPv6
 	}
-	parameters := [][2]string{{"accept_ra", "0"}, {"autoconf", "0"}, {"accept_dad", "0"}, {"dad_transmits", "0"}}
+	parameters := [][2]string{{"disable_ipv6", "0"}, {"accept_ra", "0"}, {"autoconf", "0"}, {"accept_dad", "0"}, {"dad_transmits", "0"}}
 	if !has6 {
 		parameters = [][2]string{{"disable_ipv6", "1"}}
 	}

@@ -79,6 +79,7 @@ func TestSetUpNetwork(t *testing.T) {
 	addPair(t, "lan", "p2", "02:42:ac:11:00:04")
 	third := addPair(t, "odd", "p3", "02:42:ac:11:00:05")
 	err := setUpNetwork(&api.Boot{
+		NoIPv6: true, // but for eth0
 		Interfaces: []api.Interface{
 			{Name: "eth0", MAC: "02:42:AC:11:00:02", MTU: 1400, Addresses: []string{"172.17.0.2/16", "fd00:17::2/64"}},
 			{Name: "eth1", MAC: "02:42:ac:11:00:03", MTU: 1500, Addresses: []string{"10.9.0.2/24"}},
@@ -127,7 +128,10 @@ func TestSetUpNetwork(t *testing.T) {
 		"ipv4/conf/eth1/forwarding":       "1",
 		"ipv6/conf/eth0/accept_ra":        "0",
 		"ipv6/conf/eth0/autoconf":         "0",
+		"ipv6/conf/eth0/disable_ipv6":     "0",
 		"ipv6/conf/eth1/disable_ipv6":     "1",
+		"ipv6/conf/lo/disable_ipv6":       "1",
+		"ipv6/conf/all/disable_ipv6":      "1",
 	} {
 		if got := parameter(t, path); got != want {
 			t.Errorf("%s is %q, want %q", path, got, want)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sort"
 	"strings"
 
@@ -63,6 +64,14 @@ func Read() (State, error) {
 		return State{}, err
 	}
 	return st, nil
+}
+
+// IPv6Disabled says that IPv6 is turned off for all interfaces, the loopback
+// included, but those that turn it on: Docker does so in a container that has no
+// network with it.
+func IPv6Disabled() bool {
+	value, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+	return err == nil && strings.TrimSpace(string(value)) == "1"
 }
 
 func isOwnBridge(link netlink.Link) bool {

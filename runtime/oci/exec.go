@@ -85,6 +85,7 @@ func (r *Runtime) startProcess(ctx context.Context, o ExecOptions) (token string
 	if err != nil {
 		return "", err
 	}
+	o.Process.OOMScoreAdj = p.Guest.Process.OOMScoreAdj // runc takes the container's, whatever the request says
 	limit := time.Duration(p.Agent.BootTimeoutSeconds) * time.Second
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -98,6 +99,7 @@ func (r *Runtime) startProcess(ctx context.Context, o ExecOptions) (token string
 	defer conn.Close()
 	reply, err := control.Call(ctx, conn, control.Request{Exec: &control.Exec{
 		Process: o.Process, PlainNewlines: o.Process.Terminal && !o.Console,
+		NoInput: !o.Process.Terminal && supervisor.HasNoInput(os.Stdin),
 	}})
 	switch {
 	case err != nil:

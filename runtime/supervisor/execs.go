@@ -135,7 +135,11 @@ func (s *Supervisor) execProcess(ctx context.Context, req *control.Exec) control
 	case <-s.stopping:
 		return control.Reply{Error: "the container is stopping"}
 	}
-	p, err := s.guest.exec(api.Process{Spec: req.Process, PlainNewlines: req.PlainNewlines})
+	request := api.Process{Spec: req.Process, PlainNewlines: req.PlainNewlines}
+	if req.NoInput {
+		request.Stdio = outputAlone
+	}
+	p, err := s.guest.exec(request)
 	var start *startError
 	switch {
 	case errors.As(err, &start):
@@ -163,7 +167,9 @@ func (s *Supervisor) relay(conn *net.UnixConn, token string) error {
 	output := p.attach(files[0], files[1], files[2])
 	defer func() {
 		files[0].Close()
-		p.stdio[0].Close()
+		if in := p.stdio[0]; in != nil {
+			in.Close()
+		}
 		p.stream.Close()
 		go func() {
 			output.awaitEnd()

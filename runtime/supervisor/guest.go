@@ -189,7 +189,7 @@ func (g *guest) change(ctx context.Context, kind api.Kind, message any) error {
 
 // process is a process in the VM, started or about to be.
 type process struct {
-	stdio   [3]*yamux.Stream // nil for a terminal's stderr
+	stdio   [3]*yamux.Stream // nil for a terminal's stderr, and for no input
 	stream  *yamux.Stream
 	writeMu sync.Mutex
 
@@ -202,8 +202,8 @@ type startError struct{ api.Failed }
 
 func (e *startError) Error() string { return e.Message }
 
-// exec starts a process; it fills in the request's ID and Stdio. The error is a
-// *startError when the guest could not execute it.
+// exec starts a process; it fills in the request's ID and, unless that has been
+// said, its Stdio. The error is a *startError when the guest could not execute it.
 func (g *guest) exec(request api.Process) (*process, error) {
 	p := &process{exited: make(chan api.Exited, 1)}
 	g.idMu.Lock()
@@ -211,7 +211,7 @@ func (g *guest) exec(request api.Process) (*process, error) {
 	request.ID = strconv.Itoa(g.nextID)
 	g.idMu.Unlock()
 	switch {
-	case request.Console != "": // none
+	case request.Console != "" || request.Stdio != nil:
 	case request.Spec.Terminal:
 		request.Stdio = []int{0, 1}
 	default:

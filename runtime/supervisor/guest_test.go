@@ -95,6 +95,12 @@ func TestProcessesInTheGuest(t *testing.T) {
 			t.Errorf("%d bytes on stdout, stderr %q", len(out), p.err.String())
 		}
 	})
+	t.Run("no input", func(t *testing.T) {
+		p := execIn(t, g, api.Process{Stdio: outputAlone, Spec: shell("wc -c; readlink /proc/self/fd/0")}, "unread")
+		if exited := p.end(t); exited.Code != 0 || p.out.String() != "0\n/dev/null\n" {
+			t.Errorf("code %d, stdout %q, stderr %q", exited.Code, p.out.String(), p.err.String())
+		}
+	})
 	t.Run("a signal", func(t *testing.T) {
 		p := execIn(t, g, api.Process{Spec: shell("exec sleep 100")}, "")
 		if err := p.control(api.ProcessControl{Signal: int(syscall.SIGKILL)}); err != nil {

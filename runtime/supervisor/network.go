@@ -20,6 +20,7 @@ import (
 type network struct {
 	interfaces []api.Interface
 	routes     []api.Route
+	noIPv6     bool
 	files      []*os.File // behind the disks; QEMU gets them
 	qemuArgs   []string
 	dnsRelay   bool
@@ -28,6 +29,7 @@ type network struct {
 // attachNetwork joins each of the container's interfaces with a tap. The
 // supervisor is the first to see them: engines add them after `create`.
 func (s *Supervisor) attachNetwork(context.Context) error {
+	s.network.noIPv6 = vmnet.IPv6Disabled()
 	if s.plan.Network.Mode == plan.ModeNone {
 		return nil
 	}

@@ -17,6 +17,17 @@ import (
 // bytes: what a pipe holds.
 const copyBuffer = 64 << 10
 
+// outputAlone are the descriptors with a stream of a process whose input is
+// /dev/null: the guest gives it its own.
+var outputAlone = []int{1, 2}
+
+// HasNoInput says that f is /dev/null, which an engine gives a process in the
+// place of an input.
+func HasNoInput(f *os.File) bool {
+	var s unix.Stat_t
+	return unix.Fstat(int(f.Fd()), &s) == nil && s.Mode&unix.S_IFMT == unix.S_IFCHR && s.Rdev == unix.Mkdev(1, 3)
+}
+
 // attach pumps files to and from p's streams.
 func (p *process) attach(stdin io.Reader, stdout, stderr io.Writer) *outputs {
 	if in := p.stdio[0]; in != nil {

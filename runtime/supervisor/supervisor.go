@@ -203,6 +203,7 @@ func (s *Supervisor) bootConfig() api.Boot {
 
 		Interfaces: s.network.interfaces,
 		Routes:     s.network.routes,
+		NoIPv6:     s.network.noIPv6,
 		DNSRelay:   s.network.dnsRelay,
 
 		VolumesShare: s.plan.Rootfs.VolumesCache != "",
@@ -315,6 +316,9 @@ func (s *Supervisor) leaveError(line string) bool {
 func (s *Supervisor) entrypointRequest(spec specs.Process) api.Process {
 	request := api.Process{Init: true, Spec: spec, Console: s.plan.Display.Console}
 	if request.Console == "" {
+		if !spec.Terminal && HasNoInput(s.stdio.In) {
+			request.Stdio = outputAlone
+		}
 		request.PlainNewlines = spec.Terminal && plainNewlines(s.stdio.In)
 	}
 	return request

@@ -52,6 +52,8 @@ type Exec struct {
 	Process specs.Process `json:"process"`
 	// PlainNewlines is that of api.Process.
 	PlainNewlines bool `json:"plain_newlines,omitempty"`
+	// NoInput gives the process its own /dev/null as its standard input.
+	NoInput bool `json:"no_input,omitempty"`
 }
 
 // Attach connects the sender's stdin, stdout and stderr to a process. The
