@@ -150,7 +150,7 @@ func (r *resolver) applyLimit(l limit, excess *schema.Excess) {
 // then the host's, each in the order of names. A patch of the host stands in the
 // place of a built-in one of the same name.
 func (r *resolver) applyPatches() {
-	for _, p := range builtinFiles().patches {
+	for _, p := range builtinPatches() {
 		if !slices.ContainsFunc(r.set.patches, func(own *schema.Patch) bool { return own.Name == p.Name }) {
 			r.applyPatch(p)
 		}

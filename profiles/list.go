@@ -27,7 +27,7 @@ func (s *Set) Entries() []Entry {
 // Find lists the profiles of a name: the built-in one, then the host's.
 func (s *Set) Find(name string) []Entry {
 	var found []Entry
-	if d := builtins()[name]; d != nil {
+	if d := builtinProfile(name); d != nil {
 		found = append(found, Entry{d, true})
 	}
 	if d := s.byName[name]; d != nil {
@@ -45,7 +45,7 @@ type PatchEntry struct {
 // Patches lists the patches, built-in ones first, each kind by name.
 func (s *Set) Patches() []PatchEntry {
 	var all []PatchEntry
-	for _, p := range builtinFiles().patches {
+	for _, p := range builtinPatches() {
 		all = append(all, PatchEntry{p, true})
 	}
 	for _, p := range s.patches {
@@ -57,8 +57,8 @@ func (s *Set) Patches() []PatchEntry {
 // Builtins lists the built-in profiles by name.
 func Builtins() []*schema.Declaration {
 	var all []*schema.Declaration
-	for _, name := range slices.Sorted(maps.Keys(builtins())) {
-		all = append(all, builtins()[name])
+	for _, name := range builtinNames() {
+		all = append(all, builtinProfile(name))
 	}
 	return all
 }

@@ -17,7 +17,7 @@ import (
 // TestBuiltinPolicyKnowsEveryAttribute makes a new attribute a decision: what an
 // image may set is listed, and so is what it may not.
 func TestBuiltinPolicyKnowsEveryAttribute(t *testing.T) {
-	for _, p := range builtinFiles().policies {
+	for _, p := range builtinPolicies() {
 		for _, a := range schema.Attributes() {
 			_, allowed := schema.Matches(p.Label.Allow, a.Path())
 			_, denied := schema.Matches(p.Label.Deny, a.Path())
@@ -35,7 +35,11 @@ func TestBuiltinPolicyKnowsEveryAttribute(t *testing.T) {
 
 // TestBuiltinProfilesResolve names each of them by the label.
 func TestBuiltinProfilesResolve(t *testing.T) {
-	for name := range builtins() {
+	for _, name := range builtinNames() {
+		// A file that has more would hide it.
+		if file := parseBuiltin(Builtin, builtinDir+"/"+name+extension); len(file.Profiles) != 1 || file.Profiles[0].Name != name || len(file.Policies)+len(file.Patches) > 0 {
+			t.Errorf("builtin/%s%s: want the profile %q, and nothing else", name, extension, name)
+		}
 		p, diags := Resolve(new(Set), asks(name), schema.Variables{})
 		if err := diags.Err(); err != nil {
 			t.Errorf("%s: %v", name, err)

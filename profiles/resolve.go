@@ -77,7 +77,7 @@ func (r *resolver) apply(s schema.Setting, in *schema.Declaration) {
 // mergeDefaults merges the two layers of the name "default".
 func (r *resolver) mergeDefaults() {
 	r.done[DefaultName] = true
-	r.merge(builtins()[DefaultName])
+	r.merge(builtinProfile(DefaultName))
 	if r.profile != nil {
 		r.profile.Rebase()
 	}
@@ -162,7 +162,7 @@ func (r *resolver) lookup(name string) *schema.Declaration {
 	if d := r.set.byName[name]; d != nil {
 		return d
 	}
-	return builtins()[name]
+	return builtinProfile(name)
 }
 
 // add merges a profile after what it inherits. The place is where it is asked

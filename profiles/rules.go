@@ -48,7 +48,7 @@ func newRules(host []*schema.Policy) *rules {
 	}
 	labels := slices.ContainsFunc(r.label, func(g grant) bool { return g.Allow != nil })
 	variables := len(r.variable) > 0
-	for _, p := range builtinFiles().policies {
+	for _, p := range builtinPolicies() {
 		rest := *p
 		rest.Limits = nil
 		for _, l := range p.Limits {

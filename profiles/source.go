@@ -181,7 +181,7 @@ func unreadable(path string, err error) *diag.Diagnostic {
 
 // names lists every profile that can be asked for, sorted.
 func (s *Set) names() []string {
-	all := slices.AppendSeq(slices.Collect(maps.Keys(builtins())), maps.Keys(s.byName))
+	all := slices.AppendSeq(slices.Clone(builtinNames()), maps.Keys(s.byName))
 	slices.Sort(all)
 	return slices.Compact(all)
 }

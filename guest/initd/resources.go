@@ -53,7 +53,7 @@ const (
 	cpuFolder = "/sys/devices/system/cpu"
 	// cpuWait is how long the kernel may take to find new vCPUs, and cpuPoll how
 	// often it is looked.
-	cpuWait = 20 * time.Second
+	cpuWait = time.Minute
 	cpuPoll = 10 * time.Millisecond
 )
 

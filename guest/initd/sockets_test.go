@@ -119,20 +119,20 @@ func TestSocketsBounded(t *testing.T) {
 	if err := listenSockets(guest, dir, []api.Socket{{Name: "0", Type: api.SocketStream, Mode: 0o777, UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}}); err != nil {
 		t.Fatal(err)
 	}
+	var conns []net.Conn
 	for range api.MaxSocketConnections + 1 {
 		conn, err := net.Dial("unix", filepath.Join(dir, "0"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
+		conns = append(conns, conn)
 	}
-	var first *yamux.Stream
+	var streams []*yamux.Stream
 	for i := range api.MaxSocketConnections {
 		select {
 		case stream := <-opened:
-			if i == 0 {
-				first = stream
-			}
+			streams = append(streams, stream)
 		case <-time.After(20 * time.Second):
 			t.Fatalf("only %d streams", i)
 		}
@@ -143,11 +143,23 @@ func TestSocketsBounded(t *testing.T) {
 	case <-time.After(50 * time.Millisecond):
 	}
 	// The host's server has gone: its connection ends, and another one has its turn.
-	_ = first.Close()
+	_ = streams[0].Close()
 	select {
-	case <-opened:
+	case stream := <-opened:
+		streams = append(streams, stream)
 	case <-time.After(20 * time.Second):
 		t.Error("the connection that waited is not relayed")
+	}
+	// Each relay ends before the session does, at which many that wait for it would
+	// keep the processor busy.
+	for _, stream := range streams {
+		_ = stream.Close()
+	}
+	for _, conn := range conns {
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if rest, err := io.ReadAll(conn); err != nil || len(rest) > 0 {
+			t.Errorf("%q, %v, want the end", rest, err)
+		}
 	}
 }
 

@@ -24,10 +24,6 @@ import (
 // mib is a mebibyte in bytes.
 const mib = 1 << 20
 
-// updateLimit bounds how long a running machine may take to change: it has to let
-// vCPUs and memory go. One that boots has the boot's limit beside.
-const updateLimit = 2 * time.Minute
-
 // sizesFile in the state folder has what updates have made of the machine.
 const sizesFile = "sizes.json"
 
@@ -191,7 +187,9 @@ func (r *Runtime) changeMachine(ctx context.Context, id string, p *plan.Plan, be
 	default:
 		return fmt.Errorf("the machine of container %s cannot change while the container is %s", id, status)
 	}
-	ctx, cancel := context.WithTimeout(ctx, updateLimit+time.Duration(p.Agent.BootTimeoutSeconds)*time.Second)
+	// One that boots has to come up first, and what fails is taken back.
+	limit := time.Duration(p.Agent.BootTimeoutSeconds)*time.Second + control.UpdateLimit + time.Minute
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	conn, err := control.Dial(ctx, r.StateDir(id), func() bool { return r.running(ctx, id) })
 	if err != nil {

@@ -37,13 +37,10 @@ func (s *Supervisor) update(ctx context.Context, req *control.Update) control.Re
 			return s.guest.change(ctx, api.KindResources, api.Resources{PidsLimit: req.PidsLimit})
 		})
 	}
+	ctx, cancel := context.WithTimeout(ctx, control.UpdateLimit)
+	defer cancel()
 	for _, step := range steps {
-		err := func() error {
-			ctx, cancel := context.WithTimeout(ctx, changeLimit)
-			defer cancel()
-			return step(ctx)
-		}()
-		if err != nil {
+		if err := step(ctx); err != nil {
 			return control.Reply{Error: err.Error()}
 		}
 	}
@@ -216,19 +213,26 @@ func (s *Supervisor) askMemory(ctx context.Context, target memoryState) error {
 	return s.qmp.Execute(ctx, "balloon", map[string]int64{"value": target.ram}, nil)
 }
 
-// awaitMemory waits until the guest has followed.
+// awaitMemory waits until the guest has followed, as long as it gets on.
 func (s *Supervisor) awaitMemory(ctx context.Context, target memoryState) error {
 	var last memoryState
+	moved := time.Now()
 	err := poll(ctx, func() (bool, error) {
 		now, err := s.memory(ctx)
-		if err == nil {
-			last = now
+		if err != nil {
+			return false, err
 		}
-		return now == target, err
+		if now != last {
+			last, moved = now, time.Now()
+		}
+		if now != target && time.Since(moved) > changeLimit {
+			return false, context.DeadlineExceeded
+		}
+		return now == target, nil
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("the guest has %d of %d MiB of memory after %s: it needs what it has, its kernel has no driver for this change (virtio_balloon, virtio_mem), or the host has no memory or no huge pages for more",
-			last.total()/mib, target.total()/mib, changeLimit)
+		return fmt.Errorf("the guest has come to %d MiB of memory on the way to %d MiB, and no further: it needs what it has, its kernel has no driver for this change (virtio_balloon, virtio_mem), or the host has no memory or no huge pages for more",
+			last.total()/mib, target.total()/mib)
 	}
 	return err
 }

@@ -27,7 +27,7 @@ const dir = "conformance/validation"
 
 func main() {
 	var o options
-	flag.StringVar(&o.pattern, "run", "*", "run the programs whose names match one of the `GLOBS`, separated by commas")
+	flag.StringVar(&o.pattern, "run", all, "run the programs whose names match one of the `GLOBS`, separated by commas")
 	flag.DurationVar(&o.limit, "timeout", 5*time.Minute, "limit of one program under one runtime")
 	flag.BoolVar(&o.update, "update", false, "keep the figures of a whole run, for docs/conformance.md")
 	flag.BoolVar(&o.verbose, "v", false, "show all that a program said of what differs")
@@ -40,6 +40,9 @@ func main() {
 	}
 }
 
+// all is the glob of every program.
+const all = "*"
+
 type options struct {
 	pattern         string
 	limit           time.Duration
@@ -50,6 +53,9 @@ type options struct {
 var errDiffers = errors.New("the runtimes differ otherwise than " + dir + "/known.yaml says")
 
 func run(ctx context.Context, o options) (err error) {
+	if o.update && o.pattern != all {
+		return errors.New("-update keeps the figures of a whole run: leave out -run")
+	}
 	for _, c := range []harness.Capability{harness.Root, harness.Runc, harness.Install, harness.QEMU} {
 		if err := harness.Has(c); err != nil {
 			return err
@@ -71,7 +77,8 @@ func run(ctx context.Context, o options) (err error) {
 	if err := r.runAll(ctx); err != nil {
 		return err
 	}
-	fmt.Printf("\n%-36s %s\n%-36s %s\n", r.figures.Reference, r.total(true), r.figures.Tested, r.total(false))
+	reference, tested := r.figures.Totals()
+	fmt.Printf("\n%-36s %s\n%-36s %s\n", r.figures.Reference, reference, r.figures.Tested, tested)
 	unknown, stale := validation.Judge(r.differences, known, r.ran)
 	for _, d := range unknown {
 		fmt.Printf("differs   %s: %s\n          runc: %s; RunCVM: %s\n", d.Program, d.Assertion, d.Reference, d.Tested)
@@ -80,7 +87,7 @@ func run(ctx context.Context, o options) (err error) {
 		fmt.Printf("mended    %s: %s\n          holds now: take it out of known.yaml\n", k.Program, k.Assertion)
 	}
 	fmt.Printf("%d differences, %d of them stated; %d statements do not hold\n", len(r.differences), len(r.differences)-len(unknown), len(stale))
-	if o.update && o.pattern == "*" {
+	if o.update {
 		if err := r.keep(); err != nil {
 			return err
 		}
@@ -167,14 +174,6 @@ func (r *runner) ran(program string) bool {
 		}
 	}
 	return false
-}
-
-func (r *runner) total(reference bool) validation.Tally {
-	a, b := r.figures.Totals()
-	if reference {
-		return a
-	}
-	return b
 }
 
 // keep writes the figures.

@@ -68,6 +68,10 @@ type Signal struct {
 	Number int `json:"number"` // Linux signal number
 }
 
+// UpdateLimit bounds how long an Update may take: the guest has to let memory go,
+// some mebibytes at a time.
+const UpdateLimit = 3 * time.Minute
+
 // Update changes the running machine. Zero fields leave what they are about as it
 // is.
 type Update struct {
