@@ -8,7 +8,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 REQUIRE ?= all
 GOTEST  ?= go test -count=1
 # What `make test` runs on KVM, in the lab where the host has none: a part of `make test-kvm`.
-KVMTESTS ?= ^(TestVerdict|TestRun|TestNetwork|TestMicroVM|TestVsockCollision)$$
+KVMTESTS ?= ^(TestVerdict|TestRun|TestNetwork|TestVsockCollision)$$
 # How long each fuzz test runs.
 FUZZTIME ?= 5s
 export RUNCVM_PREFIX = $(PREFIX)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
 )
+
+// errNoReport is the end of a lab whose kernel died.
+var errNoReport = errors.New("it left no report")
 
 // maxBoots bounds how often one lab boots for its share of a job.
 const maxBoots = 4
@@ -29,7 +33,7 @@ func (m *machine) run(ctx context.Context, kernel string, job lab.Job) (report l
 		left.Limit = job.Limit - time.Since(start) - bootLimit
 		part, err := m.runOnce(ctx, lab.Config{KernelDir: kernel, Job: left})
 		report.Results = append(report.Results, part.Results...)
-		died := errors.Is(err, errHung) || err == nil && !m.refused()
+		died := isDeath(err) || err == nil && !m.refused()
 		if err != nil && !died {
 			return report, fmt.Errorf("%w\n%s", err, m.lastWords())
 		}
@@ -43,8 +47,8 @@ func (m *machine) run(ctx context.Context, kernel string, job lab.Job) (report l
 		if err := os.Rename(filepath.Join(m.results, consoleLog), console); err != nil {
 			return report, err
 		}
-		fmt.Fprintf(m.out, "==> A lab died after %s (%s); what is left runs in a new lab\n",
-			time.Since(start).Round(time.Second), console)
+		fmt.Fprintf(m.out, "==> A lab died after %s (%s, %v); what is left runs in a new lab\n",
+			time.Since(start).Round(time.Second), console, cmp.Or(err, errNoReport))
 	}
 }
 
@@ -64,7 +68,7 @@ func (m *machine) runOnce(ctx context.Context, config lab.Config) (report lab.Re
 		}
 	}
 	ended := m.boot(ctx, config)
-	if ended != nil && !errors.Is(ended, errHung) {
+	if ended != nil && !isDeath(ended) {
 		return report, ended
 	}
 	body, err := os.ReadFile(path)

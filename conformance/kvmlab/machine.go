@@ -129,6 +129,10 @@ func (m *machine) boot(ctx context.Context, config lab.Config) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() < 0 {
+		return fmt.Errorf("%w: %w", errCrashed, err)
+	}
 	if err != nil {
 		return fmt.Errorf("the lab's QEMU: %w", err)
 	}

@@ -10,8 +10,14 @@ import (
 	"github.com/runcvm/runcvm/conformance/kvmlab/lab"
 )
 
-// errHung is the end of a lab that shows no life any more.
-var errHung = errors.New("the lab hung")
+// Ends of a lab that are no fault of its job's: it shows no life any more, or
+// a signal has ended its QEMU, as assertions do.
+var (
+	errHung    = errors.New("the lab hung")
+	errCrashed = errors.New("the lab's QEMU crashed")
+)
+
+func isDeath(err error) bool { return errors.Is(err, errHung) || errors.Is(err, errCrashed) }
 
 // Limits of silence. A busy host makes a lab slow, but not that slow.
 const (
