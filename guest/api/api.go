@@ -103,8 +103,8 @@ type Boot struct {
 	Sockets       []Socket    `json:"sockets,omitempty"`       // in the place of the host's
 	Interfaces    []Interface `json:"interfaces,omitempty"`
 	Routes        []Route     `json:"routes,omitempty"`
-	// NoIPv6 turns IPv6 off but for interfaces that have such an address, the
-	// loopback included.
+	// NoIPv6 turns IPv6 off but for interfaces that have such an address; the
+	// loopback has it where one of them has.
 	NoIPv6    bool              `json:"no_ipv6,omitempty"`
 	DNSRelay  bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
 	Sysctl    map[string]string `json:"sysctl,omitempty"`

@@ -217,6 +217,8 @@ func tameIPv6(name string, has6 bool) error {
 	parameters := [][2]string{{"disable_ipv6", "0"}, {"accept_ra", "0"}, {"autoconf", "0"}, {"accept_dad", "0"}, {"dad_transmits", "0"}}
 	if !has6 {
 		parameters = [][2]string{{"disable_ipv6", "1"}}
+	} else if err := os.WriteFile("/proc/sys/net/ipv6/conf/lo/disable_ipv6", []byte("0"), 0); err != nil {
+		return err // as Docker does, the loopback follows
 	}
 	for _, p := range parameters {
 		if err := os.WriteFile(filepath.Join(dir, p[0]), []byte(p[1]), 0); err != nil {

@@ -130,7 +130,7 @@ func TestSetUpNetwork(t *testing.T) {
 		"ipv6/conf/eth0/autoconf":         "0",
 		"ipv6/conf/eth0/disable_ipv6":     "0",
 		"ipv6/conf/eth1/disable_ipv6":     "1",
-		"ipv6/conf/lo/disable_ipv6":       "1",
+		"ipv6/conf/lo/disable_ipv6":       "0",
 		"ipv6/conf/all/disable_ipv6":      "1",
 	} {
 		if got := parameter(t, path); got != want {
