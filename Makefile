@@ -7,6 +7,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # What `make test` must not skip: capabilities by name, or all.
 REQUIRE ?= all
 GOTEST  ?= go test -count=1
+# What `make test` runs on KVM, in the lab where the host has none: a part of `make test-kvm`.
+KVMTESTS ?= ^(TestVerdict|TestRun|TestNetwork|TestMicroVM|TestVsockCollision)$$
 # How long each fuzz test runs.
 FUZZTIME ?= 5s
 export RUNCVM_PREFIX = $(PREFIX)
@@ -64,6 +66,7 @@ test: setup rootfs inits generic-kernel install ## everything that this machine 
 	@echo "==> Testing; the conformance suite boots machines for some minutes before it prints a line"
 	RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -p 1 -timeout 60m ./...
 	@scripts/fuzz $(FUZZTIME)
+	go run ./conformance/kvmlab -packages conformance/kvmlab/suite -run '$(KVMTESTS)'
 
 test-kvm: setup rootfs install ## the tests that need KVM, in a lab that has it where this machine has none
 	go run ./conformance/kvmlab

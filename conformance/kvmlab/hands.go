@@ -21,7 +21,7 @@ import (
 // a small host's processors busy. See docs/testing-kvm.md.
 const (
 	maxLabs  = 2
-	handSize = 4 // programs of one lab
+	handSize = 4 // programs of one lab, at most
 )
 
 // runLab deals the job's programs out to labs and returns the reports as one, in
@@ -97,8 +97,9 @@ func (w *work) newMachine(results string, tools *toolroot.Tools) (*machine, erro
 // runs. The last ones, which take longest, go first.
 func deal(programs []lab.Program) (hands [][]int) {
 	var hand []int
+	size := min(handSize, (len(programs)+maxLabs-1)/maxLabs)
 	for n := range slices.Backward(programs) {
-		if hand = append(hand, n); len(hand) == handSize {
+		if hand = append(hand, n); len(hand) == size {
 			hands, hand = append(hands, hand), nil
 		}
 	}
