@@ -269,7 +269,7 @@ const deathIsKnown = 2 * time.Second
 // cause is what really ended the run: when a child died, every wait on the
 // guest fails too, and only the first cause is worth telling.
 func (s *Supervisor) cause(ctx context.Context, err error) error {
-	if s.guest != nil && s.guest.session.IsClosed() {
+	if s.guest == nil && errors.Is(err, errGuestGone) || s.guest != nil && s.guest.session.IsClosed() {
 		select {
 		case <-ctx.Done():
 		case <-time.After(deathIsKnown):

@@ -27,7 +27,6 @@ func TestSpecIsDockers(t *testing.T) {
 	}
 	// What a plan does not come from.
 	want.Version, want.Hooks = specs.Version, nil
-	want.Process.OOMScoreAdj = nil
 	want.Linux.CgroupsPath, want.Linux.Seccomp = "", nil
 	want.Linux.Resources = &specs.LinuxResources{CPU: &specs.LinuxCPU{}}
 
@@ -114,6 +113,7 @@ func TestFlags(t *testing.T) {
 		{[]string{"--network", "host", "--pid", "host"}, func(s *specs.Spec) any { return s.Linux.Namespaces }, []specs.LinuxNamespace{
 			{Type: "mount"}, {Type: "network", Path: "/var/run/docker/netns/default"}, {Type: "uts"}, {Type: "ipc"},
 		}},
+		{[]string{"--oom-score-adj", "-5"}, func(s *specs.Spec) any { return *s.Process.OOMScoreAdj }, -5},
 		{[]string{"--ulimit", "nofile=1:2"}, func(s *specs.Spec) any { return s.Process.Rlimits }, []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: 2, Soft: 1}}},
 		{[]string{"--device", "/dev/null:/dev/mine:r"}, func(s *specs.Spec) any { return s.Linux.Devices[0].Path }, "/dev/mine"},
 		{[]string{"--device", "/dev/null:/dev/mine:r"}, func(s *specs.Spec) any { return s.Linux.Resources.Devices[0].Access }, "r"},

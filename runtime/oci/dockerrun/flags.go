@@ -31,6 +31,7 @@ type Options struct {
 	cpuset, cpusetMems   string
 	cpuShares, cpuPeriod int64
 	cpuQuota, pidsLimit  int64
+	oomScoreAdj          int
 	ulimits              []string
 	capAdd, capDrop      []string
 	privileged, readOnly bool
@@ -116,6 +117,7 @@ func (o *Options) flags() *pflag.FlagSet {
 	f.Int64Var(&o.cpuPeriod, "cpu-period", 0, "")
 	f.Int64Var(&o.cpuQuota, "cpu-quota", 0, "")
 	f.Int64Var(&o.pidsLimit, "pids-limit", 0, "")
+	f.IntVar(&o.oomScoreAdj, "oom-score-adj", 0, "")
 	withoutEffect(f)
 	return f
 }
@@ -134,7 +136,7 @@ func withoutEffect(f *pflag.FlagSet) {
 	}
 	for _, name := range []string{
 		"name", "restart", "runtime", "log-driver", "stop-signal", "stop-timeout", "pull", "cidfile", "cgroup-parent", "ip", "ip6",
-		"mac-address", "oom-score-adj", "memory-swap", "memory-swappiness", "memory-reservation", "blkio-weight", "detach-keys",
+		"mac-address", "memory-swap", "memory-swappiness", "memory-reservation", "blkio-weight", "detach-keys",
 	} {
 		f.String(name, "", "")
 	}

@@ -212,6 +212,7 @@ func (b *builder) limits() error {
 		cpu.Period = &period
 	}
 	r.CPU = cpu
+	b.spec.Process.OOMScoreAdj = &o.oomScoreAdj
 	if o.pidsLimit != 0 {
 		limit := o.pidsLimit
 		r.Pids = &specs.LinuxPids{Limit: &limit}
