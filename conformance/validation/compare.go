@@ -67,9 +67,11 @@ func (r *Result) Failures() string {
 		}
 		fmt.Fprintf(&b, "%s  not ok: %s\n%s", before, p.Description, p.Diagnostic)
 	}
-	for name, text := range map[string]string{"ended": r.Ended, "complaints": strings.Join(r.Complaints, "\n"), "stderr": r.Stderr} {
-		if text != "" {
-			fmt.Fprintf(&b, "  %s: %s\n", name, strings.TrimRight(text, "\n"))
+	for _, said := range []struct{ name, text string }{
+		{"ended", r.Ended}, {"complaints", strings.Join(r.Complaints, "\n")}, {"stderr", r.Stderr},
+	} {
+		if said.text != "" {
+			fmt.Fprintf(&b, "  %s: %s\n", said.name, strings.TrimRight(said.text, "\n"))
 		}
 	}
 	return b.String()

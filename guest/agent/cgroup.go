@@ -148,7 +148,7 @@ func makePidsGroup(dir string) (string, error) {
 		if err := unix.Mount("cgroup", dir, "cgroup", flags, "pids"); err != nil {
 			return "", fmt.Errorf("mount the control groups of pids: %w", err)
 		}
-		return group, makeGroup(group)
+		return group, os.MkdirAll(group, 0o755)
 	}
 	if err := unix.Mount("cgroup2", dir, "cgroup2", flags, ""); err != nil {
 		return "", fmt.Errorf("mount the control groups: %w", err)
@@ -156,14 +156,7 @@ func makePidsGroup(dir string) (string, error) {
 	if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+pids"), 0); err != nil {
 		return "", fmt.Errorf("the guest's kernel has no controller pids: %w", err)
 	}
-	return group, makeGroup(group)
-}
-
-func makeGroup(path string) error {
-	if err := os.Mkdir(path, 0o755); err != nil && !os.IsExist(err) {
-		return err
-	}
-	return nil
+	return group, os.MkdirAll(group, 0o755)
 }
 
 // v1Controllers lists the controllers that hierarchies of version 1 have, from

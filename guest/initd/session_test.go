@@ -35,9 +35,8 @@ func sessions(t *testing.T) (guest, supervisor *yamux.Session) {
 	return guest, supervisor
 }
 
-// answer plays the supervisor's resolver: it returns each message with its
-// network's name behind it.
-func answer(t *testing.T, supervisor *yamux.Session) {
+// eachStream serves the streams of a kind that the guest opens, which no other is.
+func eachStream(t *testing.T, supervisor *yamux.Session, kind api.Kind, serve func(stream *yamux.Stream, open api.Open)) {
 	for {
 		stream, err := supervisor.AcceptStream()
 		if err != nil {
@@ -46,19 +45,27 @@ func answer(t *testing.T, supervisor *yamux.Session) {
 		go func() {
 			defer stream.Close()
 			var open api.Open
-			if err := api.Read(stream, &open); err != nil || open.Kind != api.KindDNS {
+			if err := api.Read(stream, &open); err != nil || open.Kind != kind {
 				t.Errorf("%+v, %v", open, err)
 				return
 			}
-			for {
-				message, err := readFramed(stream)
-				if err != nil {
-					return
-				}
-				writeFramed(stream, append(message, open.Network...))
-			}
+			serve(stream, open)
 		}()
 	}
+}
+
+// answer plays the supervisor's resolver: it returns each message with its
+// network's name behind it.
+func answer(t *testing.T, supervisor *yamux.Session) {
+	eachStream(t, supervisor, api.KindDNS, func(stream *yamux.Stream, open api.Open) {
+		for {
+			message, err := readFramed(stream)
+			if err != nil {
+				return
+			}
+			writeFramed(stream, append(message, open.Network...))
+		}
+	})
 }
 
 func readFramed(r io.Reader) ([]byte, error) {

@@ -22,29 +22,17 @@ import (
 // echoing plays the supervisor: each connection gets back what it sends, after
 // a frame with the name of its socket and its peer.
 func echoing(t *testing.T, supervisor *yamux.Session, datagrams chan<- string) {
-	for {
-		stream, err := supervisor.AcceptStream()
-		if err != nil {
+	eachStream(t, supervisor, api.KindSocket, func(stream *yamux.Stream, open api.Open) {
+		if open.Peer == nil {
+			_ = relay.ReceiveDatagrams(stream, func(d relay.Datagram) {
+				datagrams <- fmt.Sprintf("%s %d:%d %s", open.Socket, d.UID, d.GID, d.Data)
+			})
 			return
 		}
-		go func() {
-			defer stream.Close()
-			var open api.Open
-			if err := api.Read(stream, &open); err != nil || open.Kind != api.KindSocket {
-				t.Errorf("%+v, %v", open, err)
-				return
-			}
-			if open.Peer == nil {
-				_ = relay.ReceiveDatagrams(stream, func(d relay.Datagram) {
-					datagrams <- fmt.Sprintf("%s %d:%d %s", open.Socket, d.UID, d.GID, d.Data)
-				})
-				return
-			}
-			frame := fmt.Sprintf("%s %d:%d", open.Socket, open.Peer.UID, open.Peer.GID)
-			_, _ = stream.Write(append([]byte{0, 0, 0, byte(len(frame))}, frame...))
-			_, _ = io.Copy(stream, stream)
-		}()
-	}
+		frame := fmt.Sprintf("%s %d:%d", open.Socket, open.Peer.UID, open.Peer.GID)
+		_, _ = stream.Write(append([]byte{0, 0, 0, byte(len(frame))}, frame...))
+		_, _ = io.Copy(stream, stream)
+	})
 }
 
 func TestListenSockets(t *testing.T) {

@@ -138,19 +138,15 @@ func (r *Runtime) poststart(ctx context.Context, id string) (*poststart, error) 
 	if err := json.Unmarshal(data, &p.hooks); err != nil {
 		return nil, fmt.Errorf("read the poststart hooks: %w", err)
 	}
-	cmd := r.runc(ctx, "state", id)
-	cmd.Stdout = nil
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, runError(r.Runc, err)
+	if p.state, err = r.state(ctx, id); err != nil {
+		return nil, err
 	}
 	var state specs.State
-	if err := json.Unmarshal(out, &state); err != nil {
+	if err := json.Unmarshal(p.state, &state); err != nil {
 		return nil, fmt.Errorf("read runc's state of %s: %w", id, err)
 	}
 	p.pid = state.Pid
-	p.state, err = callersState(out)
-	return p, err
+	return p, nil
 }
 
 // callPoststart calls the hooks. When one fails, the container is stopped, as

@@ -175,17 +175,22 @@ func (r *Runtime) Delete(ctx context.Context, id string, args []string) (err err
 // State prints runc's state of the container with the bundle that the caller
 // knows, not our copy of it.
 func (r *Runtime) State(ctx context.Context, id string) error {
+	state, err := r.state(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(state)
+	return err
+}
+
+func (r *Runtime) state(ctx context.Context, id string) ([]byte, error) {
 	cmd := r.runc(ctx, "state", id)
 	cmd.Stdout = nil
 	out, err := cmd.Output()
 	if err != nil {
-		return runError(r.Runc, err)
+		return nil, runError(r.Runc, err)
 	}
-	if out, err = stateOf(out, r.StateDir(id)); err != nil {
-		return err
-	}
-	_, err = os.Stdout.Write(out)
-	return err
+	return stateOf(out, r.StateDir(id))
 }
 
 // running says whether runc knows the container as one whose supervisor runs,

@@ -126,14 +126,22 @@ func (s *Supervisor) serveControl(ctx context.Context, conn *net.UnixConn) {
 	}
 }
 
-// execProcess starts a process once the entrypoint runs.
-func (s *Supervisor) execProcess(ctx context.Context, req *control.Exec) control.Reply {
+// awaitEntrypoint waits until the entrypoint runs.
+func (s *Supervisor) awaitEntrypoint(ctx context.Context) error {
 	select {
 	case <-s.execs.ready:
+		return nil
 	case <-ctx.Done():
-		return control.Reply{Error: context.Cause(ctx).Error()}
+		return context.Cause(ctx)
 	case <-s.stopping:
-		return control.Reply{Error: "the container is stopping"}
+		return errors.New("the container is stopping")
+	}
+}
+
+// execProcess starts a process once the entrypoint runs.
+func (s *Supervisor) execProcess(ctx context.Context, req *control.Exec) control.Reply {
+	if err := s.awaitEntrypoint(ctx); err != nil {
+		return control.Reply{Error: err.Error()}
 	}
 	request := api.Process{Spec: req.Process, PlainNewlines: req.PlainNewlines}
 	if req.NoInput {

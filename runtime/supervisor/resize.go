@@ -16,12 +16,8 @@ import (
 
 // update changes the running machine. What fails is taken back.
 func (s *Supervisor) update(ctx context.Context, req *control.Update) control.Reply {
-	select {
-	case <-s.execs.ready:
-	case <-ctx.Done():
-		return control.Reply{Error: context.Cause(ctx).Error()}
-	case <-s.stopping:
-		return control.Reply{Error: "the container is stopping"}
+	if err := s.awaitEntrypoint(ctx); err != nil {
+		return control.Reply{Error: err.Error()}
 	}
 	s.resizing.Lock()
 	defer s.resizing.Unlock()
