@@ -167,6 +167,7 @@ type InstalledKernel struct {
 const (
 	SupervisorPath = "/usr/bin/runcvm"
 	QEMUPath       = "/usr/bin/qemu-system-x86_64"
+	HardlinksPath  = "/usr/lib/runcvm/hardlinks.so"    // virtiofsd preloads it
 	EFICode        = "/usr/share/OVMF/OVMF_CODE_4M.fd" // OVMF, for a flash of 4 MiB
 	EFIVars        = "/usr/share/OVMF/OVMF_VARS_4M.fd" // its variables, as they begin
 	ShareMount     = "/vm"                             // what virtiofsd serves
