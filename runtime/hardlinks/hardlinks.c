@@ -34,16 +34,25 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-// The process's /proc/self/fd, opened before virtiofsd leaves it for its sandbox.
-static int descriptors = -1;
+// Folders that are opened before virtiofsd leaves them for its sandbox: the
+// process's descriptors, and the upper layer of the image's root, which is an empty
+// folder where it is not known.
+static int descriptors = -1, upper = -1;
 
-__attribute__((constructor)) static void open_descriptors(void)
+static int open_folder(const char *path)
 {
-	descriptors = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (descriptors < 0) {
-		fprintf(stderr, "hardlinks.so: cannot open /proc/self/fd: %s\n", strerror(errno));
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		fprintf(stderr, "hardlinks.so: cannot open %s: %s\n", path, strerror(errno));
 		_exit(1);
 	}
+	return fd;
+}
+
+__attribute__((constructor)) static void open_folders(void)
+{
+	descriptors = open_folder("/proc/self/fd");
+	upper = open_folder("/upper");
 }
 
 // The inodes of the upper layer that the guest has made hard links of: a table
@@ -87,8 +96,8 @@ static bool grow(void)
 	return true;
 }
 
-// set_linked remembers an inode. Without memory for it, its names are two files to
-// the guest, as they are after the container has been started again.
+// set_linked remembers an inode. Without memory for it, its names may be two files
+// to the guest.
 static void set_linked(uint64_t inode)
 {
 	pthread_mutex_lock(&linked.mutex);
@@ -125,30 +134,49 @@ static int real_statx(int dir, const char *name, int flags, unsigned mask, struc
 	return (int)real_syscall(SYS_statx, dir, (long)name, flags, mask, (long)st, 0);
 }
 
-// name_hash is the FNV-1a hash of the path by which a descriptor was opened.
-static bool name_hash(int fd, uint64_t *hash)
+// path_of reads the path by which a descriptor was opened, in virtiofsd's sandbox.
+static bool path_of(int fd, char path[PATH_MAX])
 {
-	char number[16], path[PATH_MAX];
+	char number[16];
 	snprintf(number, sizeof number, "%d", fd);
-	ssize_t n = readlinkat(descriptors, number, path, sizeof path);
+	ssize_t n = readlinkat(descriptors, number, path, PATH_MAX - 1);
 	if (n < 0)
 		return false;
-	*hash = UINT64_C(0xcbf29ce484222325);
-	for (ssize_t i = 0; i < n; i++)
-		*hash = (*hash ^ (unsigned char)path[i]) * UINT64_C(0x100000001b3);
+	path[n] = '\0';
 	return true;
 }
 
-// tell_apart gives a name of a layer's hard link a mount number of its own. The
-// inodes of the upper layer, which have one inode for all their names in
-// overlayfs, too, are left as they are as far as they are known: those that
-// virtiofsd has linked.
+// in_upper says whether a path is one of the image's root that its upper layer has.
+static bool in_upper(const char *path)
+{
+	static const char root[] = "/rootfs/";
+	struct statx st;
+	if (strncmp(path, root, sizeof root - 1) != 0)
+		return false;
+	return real_statx(upper, path + sizeof root - 1, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0;
+}
+
+// fnv1a is the hash function of that name.
+static uint64_t fnv1a(const char *s)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	for (; *s != '\0'; s++)
+		hash = (hash ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+// tell_apart gives a name of a layer's hard link a mount number of its own. Files
+// of the upper layer, which overlayfs, too, has one inode of for all their names,
+// are left as they are. Of another overlayfs than the image's root, a volume, those
+// that virtiofsd has linked are known to be such.
 static void tell_apart(int fd, struct statx *st)
 {
-	uint64_t hash;
-	if (S_ISDIR(st->stx_mode) || st->stx_nlink < 2 || !on_overlay(fd) || is_linked(st->stx_ino) || !name_hash(fd, &hash))
+	char path[PATH_MAX];
+	if (S_ISDIR(st->stx_mode) || st->stx_nlink < 2 || !on_overlay(fd) || is_linked(st->stx_ino))
 		return;
-	st->stx_mnt_id ^= hash;
+	if (!path_of(fd, path) || in_upper(path))
+		return;
+	st->stx_mnt_id ^= fnv1a(path);
 	st->stx_mask |= STATX_MNT_ID;
 }
 
