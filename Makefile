@@ -25,7 +25,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build install uninstall rootfs inits generic-kernel demo check fuzz test test-kvm bench bench-kvm soak validation docs lint clean
+.PHONY: help setup build install uninstall rootfs inits generic-kernel demo check fuzz test test-kvm bench bench-data bench-kvm soak validation docs lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ bench: setup rootfs install ## run and exec latency, boot timeline and memory, n
 	@RUNCVM_REQUIRE=$(REQUIRE) go run ./conformance/bench
 	@echo "==> The engine alone: time and allocations of one compilation, and of loading a thousand profiles"
 	@go test -run '^$$' -bench . -benchmem ./engine ./profiles | grep '^Benchmark'
+
+bench-data: setup rootfs install ## file systems and networks next to runc, for each cache policy; takes minutes
+	@RUNCVM_REQUIRE=$(REQUIRE) go run ./conformance/bench -data
 
 bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, boot paths; a table
 	@go run ./conformance/kvmlab -bench -timeout 25m -- -samples 3 -mib 16

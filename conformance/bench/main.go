@@ -15,11 +15,11 @@ import (
 
 func main() {
 	samples := flag.Int("samples", 7, "measurements of each figure; the median is shown")
-	filesystem := flag.Bool("filesystem", false, "also measure file system workloads, which takes minutes")
+	data := flag.Bool("data", false, "measure file systems and networks instead, which takes minutes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *samples, *filesystem); err != nil {
+	if err := run(ctx, *samples, *data); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -31,7 +31,7 @@ type bench struct {
 	samples int
 }
 
-func run(ctx context.Context, samples int, filesystem bool) (err error) {
+func run(ctx context.Context, samples int, data bool) (err error) {
 	for _, c := range []harness.Capability{harness.Root, harness.Docker, harness.Rootfs, harness.Install, harness.QEMU} {
 		if err := harness.Has(c); err != nil {
 			return err
@@ -52,8 +52,8 @@ func run(ctx context.Context, samples int, filesystem bool) (err error) {
 	}
 	b := &bench{engine: engine, samples: samples}
 	steps := []func(context.Context) error{b.starts, b.execs, b.creates, b.sockets, b.memory, b.timeline}
-	if filesystem {
-		steps = append(steps, b.filesystem)
+	if data {
+		steps = []func(context.Context) error{b.network, b.filesystem}
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
