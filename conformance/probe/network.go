@@ -165,10 +165,15 @@ func datagram(w io.Writer, address string, size int64) error {
 // connect makes count connections to an echo server, one after another, each with
 // a byte there and back, and tells how long all took, in nanoseconds.
 func connect(w io.Writer, address string, count int64) error {
+	// The name is looked up once.
+	server, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return err
+	}
 	start := time.Now()
 	one := []byte{0}
 	for range count {
-		conn, err := dial(address, 30*time.Second)
+		conn, err := dial(server.String(), 30*time.Second)
 		if err != nil {
 			return err
 		}
@@ -180,7 +185,7 @@ func connect(w io.Writer, address string, count int64) error {
 			return errors.Join(err, cerr)
 		}
 	}
-	_, err := fmt.Fprintln(w, time.Since(start).Nanoseconds())
+	_, err = fmt.Fprintln(w, time.Since(start).Nanoseconds())
 	return err
 }
 
