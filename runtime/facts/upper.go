@@ -11,13 +11,17 @@ import (
 // UpperDir is the folder in which an image's root keeps what the container
 // writes, where the root is an overlayfs; else empty.
 func UpperDir(root string) string {
-	id, err := mountinfo.IDOf(root)
+	point, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return ""
+	}
+	id, err := mountinfo.IDOf(point)
 	if err != nil {
 		return ""
 	}
 	upper := ""
 	_ = mountinfo.Each("/proc/self/mountinfo", func(m mountinfo.Mount) bool {
-		if m.ID == id && m.Type == "overlay" && m.Root == "/" && m.Point == root {
+		if m.ID == id && m.Type == "overlay" && m.Root == "/" && m.Point == point {
 			upper = upperOf(m)
 		}
 		return m.ID != id

@@ -19,6 +19,9 @@ func TestUpperDir(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Symlink(".", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
 	merged, own := filepath.Join(dir, "ID/merged"), filepath.Join(dir, "ID/diff")
 	if got := facts.UpperDir(merged); got != "" {
 		t.Errorf("%q for a folder that is no mount", got)
@@ -31,7 +34,7 @@ func TestUpperDir(t *testing.T) {
 		if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
 			t.Fatal(err)
 		}
-		got, below := facts.UpperDir(merged), facts.UpperDir(filepath.Join(merged, "sub"))
+		got, below := facts.UpperDir(filepath.Join(dir, "link/ID/merged")), facts.UpperDir(filepath.Join(merged, "sub"))
 		if err := unix.Unmount(merged, 0); err != nil {
 			t.Fatal(err)
 		}
