@@ -47,7 +47,7 @@ rootfs: ## a Debian root file system for the demo and the tests, cached
 	@scripts/packages $(DEMO_PACKAGES)
 	@scripts/rootfs $(CACHE)/rootfs
 
-inits: rootfs ## what makes images with an init of that root, for the tests, cached
+inits: rootfs ## what makes images with an init or a server of that root, for the tests, cached
 	@scripts/inits $(CACHE)/rootfs
 
 generic-kernel: ## the package of Debian's generic kernel for the tests, cached
@@ -79,8 +79,8 @@ bench: setup rootfs install ## run and exec latency, boot timeline and memory, n
 bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, boot paths; a table
 	@go run ./conformance/kvmlab -bench -timeout 25m -- -samples 3 -mib 16
 
-soak: setup rootfs install ## a hundred containers in a row and ten at once leave nothing behind
-	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^(TestSoak|TestDiskSurvivesDeaths)$$' ./conformance
+soak: setup rootfs inits install ## a hundred containers in a row and ten at once leave nothing behind; a swarm of three machines
+	SOAK_RUNS=100 SOAK_PARALLEL=10 SWARM_NODES=3 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^(TestSoak|TestDiskSurvivesDeaths|TestSwarm)$$' ./conformance
 
 validation: setup install ## the OCI runtime-tools' validation suite under runc and under RunCVM; UPDATE=-update keeps the figures
 	go run ./conformance/validation/validate $(UPDATE)
