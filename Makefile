@@ -79,8 +79,8 @@ bench: setup rootfs install ## run and exec latency, boot timeline and memory, n
 bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, boot paths; a table
 	@go run ./conformance/kvmlab -bench -timeout 25m -- -samples 3 -mib 16
 
-soak: setup rootfs inits install ## a hundred containers in a row and ten at once leave nothing behind; a swarm of three machines
-	SOAK_RUNS=100 SOAK_PARALLEL=10 SWARM_NODES=3 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^(TestSoak|TestDiskSurvivesDeaths|TestSwarm)$$' ./conformance
+soak: setup rootfs inits install ## a hundred containers in a row and ten at once leave nothing behind; a swarm, a hundred thousand files
+	SOAK_RUNS=100 SOAK_PARALLEL=10 SWARM_NODES=3 SOAK_FILES=100000 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^(TestSoak|TestDiskSurvivesDeaths|TestSwarm|TestManyFiles)$$' ./conformance
 
 validation: setup install ## the OCI runtime-tools' validation suite under runc and under RunCVM; UPDATE=-update keeps the figures
 	go run ./conformance/validation/validate $(UPDATE)
