@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// manyFilesLimit is how long all of SOAK_FILES may take: a hundred thousand in
-// software translation, half an hour.
-const manyFilesLimit = 30 * time.Minute
+// manyFilesLimit is how long all of SOAK_FILES may take: a hundred thousand, in
+// software translation on a busy machine, an hour.
+const manyFilesLimit = 90 * time.Minute
 
 // manyFiles makes that many small files in one folder and tells what it finds:
 // how many there are, how long they are together, what is left of every second
@@ -29,7 +29,7 @@ const manyFiles = `my ($dir, $n) = @ARGV; mkdir $dir or die "$dir: $!"; chdir $d
 // volume, both at the same time: virtiofsd holds a descriptor for each that the
 // guest knows.
 func TestManyFiles(t *testing.T) {
-	count := number(t, "SOAK_FILES", 4000)
+	count := number(t, "SOAK_FILES", 2500)
 	start(t)
 	said := map[string]string{}
 	for _, runtime := range []string{"runc", underTest()} {
