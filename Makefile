@@ -9,6 +9,9 @@ REQUIRE ?= all
 GOTEST  ?= go test -count=1
 # What `make test` runs on KVM, in the lab where the host has none: a part of `make test-kvm`.
 KVMTESTS ?= ^(TestVerdict|TestRun|TestNetwork|TestVsockCollision)$$
+# How many containers `make soak` runs in a row, and for how long it runs execs.
+SOAK_RUNS  ?= 1000
+SOAK_CHURN ?= 10m
 # How long each fuzz test runs.
 FUZZTIME ?= 5s
 export RUNCVM_PREFIX = $(PREFIX)
@@ -25,7 +28,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build install uninstall rootfs inits generic-kernel demo check fuzz test test-kvm bench bench-kvm soak validation docs lint clean
+.PHONY: help setup build install uninstall rootfs inits generic-kernel demo check fuzz test test-kvm bench bench-data bench-kvm soak validation docs lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,11 +79,14 @@ bench: setup rootfs install ## run and exec latency, boot timeline and memory, n
 	@echo "==> The engine alone: time and allocations of one compilation, and of loading a thousand profiles"
 	@go test -run '^$$' -bench . -benchmem ./engine ./profiles | grep '^Benchmark'
 
+bench-data: setup rootfs install ## file systems and networks next to runc, for each cache policy; takes minutes
+	@RUNCVM_REQUIRE=$(REQUIRE) go run ./conformance/bench -parts network,filesystem
+
 bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, boot paths; a table
 	@go run ./conformance/kvmlab -bench -timeout 25m -- -samples 3 -mib 16
 
-soak: setup rootfs install ## a hundred containers in a row and ten at once leave nothing behind
-	SOAK_RUNS=100 SOAK_PARALLEL=10 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 90m -run '^(TestSoak|TestDiskSurvivesDeaths)$$' ./conformance
+soak: setup rootfs install ## containers in a row and at once, and execs for a while, leave nothing behind
+	SOAK_RUNS=$(SOAK_RUNS) SOAK_PARALLEL=20 SOAK_CHURN=$(SOAK_CHURN) RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 4h -run '^(TestSoak|TestExecChurn|TestDiskSurvivesDeaths)$$' ./conformance
 
 validation: setup install ## the OCI runtime-tools' validation suite under runc and under RunCVM; UPDATE=-update keeps the figures
 	go run ./conformance/validation/validate $(UPDATE)

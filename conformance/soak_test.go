@@ -1,11 +1,16 @@
 package conformance
 
 import (
+	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/runcvm/runcvm/conformance/harness"
 )
@@ -56,4 +61,105 @@ func soakRun(t *testing.T, i int) {
 	if err != nil || r != want {
 		t.Errorf("run %d: got %+v, %v, want %+v", i, r, err, want)
 	}
+}
+
+// TestExecChurn runs programs in a container for a while, some at a time and in every
+// manner, and sees that the machine and what serves it are as they were: processes,
+// mounts, descriptors on the host, processes in the guest.
+func TestExecChurn(t *testing.T) {
+	alone(t)
+	vmOnly(t)
+	c := background(t, image, "sh", "-c", "echo up; exec sleep infinity")
+	c.logged("up")
+	churn := func(until time.Time) (runs int) {
+		var wg sync.WaitGroup
+		var count atomic.Int64
+		for worker := range manners {
+			wg.Go(func() {
+				for i := worker; !t.Failed() && time.Now().Before(until); i++ {
+					churnOnce(t, c.name, i)
+					count.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		return int(count.Load())
+	}
+	length, err := time.ParseDuration(cmp.Or(os.Getenv("SOAK_CHURN"), "5s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for manner := range manners {
+		churnOnce(t, c.name, manner)
+	}
+	churn(time.Now().Add(length / 5))
+	before := c.burden()
+	runs := churn(time.Now().Add(length))
+	t.Logf("%d execs: %v", runs, before)
+	eventually(t, "nothing of the execs is left", func() bool {
+		now := c.burden()
+		for what, n := range now {
+			if n > before[what] {
+				t.Logf("%s: %d, before %d", what, n, before[what])
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// manners is how many there are.
+const manners = 4
+
+// churnOnce runs a program in a container, in the manner of i. It may run on any
+// goroutine.
+func churnOnce(t *testing.T, name string, i int) {
+	words := fmt.Sprintf("run %d", i)
+	var stdin io.Reader
+	var want harness.Result
+	args := []string{"exec"}
+	switch i % manners {
+	case 0:
+		args, want.Code = append(args, name, "sh", "-c", fmt.Sprintf("exit %d", i%100)), i%100
+	case 1:
+		args, stdin, want.Stdout = append(args, "--interactive", name, "cat"), strings.NewReader(words), words
+	case 2:
+		args, want.Stdout = append(args, "--tty", "--env", "W="+words, name, "printenv", "W"), words+"\r\n"
+	case 3:
+		args = append(args, "--detach", "--user", "1000", name, "sh", "-c", "sleep 0.1 & sleep 0.2")
+	}
+	r, err := suite.engine.Docker(t.Context(), stdin, args...)
+	if err != nil || r != want {
+		t.Errorf("%v: got %+v, %v, want %+v", args, r, err, want)
+	}
+}
+
+// burden counts what a running container has on the host and in its machine.
+func (c *container) burden() map[string]int {
+	c.t.Helper()
+	supervisor, err := strconv.Atoi(c.inspect("{{.State.Pid}}"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	left, err := suite.engine.Snapshot()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	found := map[string]int{"things on the host": len(left), "processes in the container": len(c.top())}
+	pids := map[string]int{"the supervisor": supervisor}
+	for _, name := range []string{"virtiofsd", "qemu-system"} {
+		pid, ok := descendant(supervisor, name)
+		if !ok {
+			c.t.Fatalf("no %s below %d", name, supervisor)
+		}
+		pids[name] = pid
+	}
+	for name, pid := range pids {
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		found["descriptors of "+name] = len(entries)
+	}
+	return found
 }

@@ -15,7 +15,7 @@ import (
 
 // initramfsFormat changes when the builder makes something else of the same
 // inputs.
-const initramfsFormat = "3"
+const initramfsFormat = "4"
 
 // allFormats are how the names of modules end that can be read.
 var allFormats = []string{".ko", ".ko.gz", ".ko.xz", ".ko.zst"}
@@ -25,9 +25,8 @@ const maxModule = 64 << 20
 
 // Paths within the initramfs.
 const (
-	initPath     = "init"
-	modulesPath  = "modules"       // modules, and lists of their file names, one a line
-	modprobePath = "sbin/modprobe" // what the kernel calls when it needs a module later
+	initPath    = "init"
+	modulesPath = "modules" // modules, and lists of their file names, one a line
 )
 
 // InitramfsOptions are the inputs of an initramfs.
@@ -134,7 +133,6 @@ func writeInitramfs(w io.Writer, guest []byte, modules moduleSet) (Initramfs, er
 	a.add(cpio.CharDev("dev/console", 0o600, 5, 1))
 	a.add(cpio.CharDev("dev/null", 0o666, 1, 3))
 	a.add(cpio.StaticRecord(guest, cpio.Info{Name: initPath, Mode: cpio.S_IFREG | 0o755}))
-	a.add(cpio.Symlink(modprobePath, "/"+initPath))
 	made := Initramfs{Can: modules.can}
 	for _, list := range modules.lists {
 		var names []string

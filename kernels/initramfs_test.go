@@ -69,15 +69,16 @@ func TestBuildInitramfs(t *testing.T) {
 	if records["init"] != "\x7fELFguest" {
 		t.Errorf("init holds %q", records["init"])
 	}
-	if records["sbin/modprobe"] != "/init" {
-		t.Errorf("sbin/modprobe leads to %q", records["sbin/modprobe"])
+	// A kernel that finds it would ask it for modules while it boots.
+	if found, ok := records["sbin/modprobe"]; ok {
+		t.Errorf("sbin/modprobe is there: %q", found)
 	}
 	for _, dir := range []string{"dev", "proc", "sys", "dev/console", "dev/null"} {
 		if _, ok := records[dir]; !ok {
 			t.Errorf("%s is missing", dir)
 		}
 	}
-	if want, got := 9+2+2+len(want)+len(lists)+empty, len(records); got != want {
+	if want, got := 9+2+1+len(want)+len(lists)+empty, len(records); got != want {
 		t.Errorf("%d records, want %d: %q", got, want, slices.Sorted(maps.Keys(records)))
 	}
 

@@ -12,3 +12,15 @@ patch "tcg-kernel" {
     }
   }
 }
+
+patch "tcg-processor" {
+  when     = profile.machine.accel == "tcg" || profile.machine.accel == "auto" && !host.kvm
+  reason   = "A processor with erms or fsrm moves bytes fast by one instruction, so that kernels and libraries use it for whole pages; translated code goes from byte to byte. Without them they move eight or more at a time."
+  upstream = "https://gitlab.com/qemu-project/qemu/-/blob/v7.2.0/target/i386/tcg/translate.c"
+
+  set {
+    machine {
+      cpu_features = concat([for f in ["erms", "fsrm"] : "-${f}" if !contains(profile.machine.cpu_features, "+${f}")], profile.machine.cpu_features)
+    }
+  }
+}

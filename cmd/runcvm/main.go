@@ -74,7 +74,7 @@ func newRoot(g *globals) *cobra.Command {
 	)
 	for _, c := range []*cobra.Command{
 		installCommand(g), uninstallCommand(g), planCommand(g), factsCommand(g), kernelsCommand(g), runCommand(g),
-		validateCommand(g), fmtCommand(g), explainCommand(g), profilesCommand(g), schemaCommand(), convertCommand(g), policyCommand(g), debugCommand(g), conformanceCommand(), completionCommand(root),
+		validateCommand(g), fmtCommand(g), explainCommand(g), profilesCommand(g), schemaCommand(), convertCommand(g), policyCommand(g), debugCommand(g), topCommand(g), conformanceCommand(), completionCommand(root),
 	} {
 		c.GroupID = "user"
 		root.AddCommand(c)

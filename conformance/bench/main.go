@@ -7,19 +7,22 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 
 	"github.com/runcvm/runcvm/conformance/harness"
 )
 
 func main() {
 	samples := flag.Int("samples", 7, "measurements of each figure; the median is shown")
-	filesystem := flag.Bool("filesystem", false, "also measure file system workloads, which takes minutes")
+	parts := flag.String("parts", strings.Join(usual, ","), "what is measured, also of network and filesystem, which take minutes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *samples, *filesystem); err != nil {
+	if err := run(ctx, *samples, strings.Split(*parts, ",")); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -31,7 +34,20 @@ type bench struct {
 	samples int
 }
 
-func run(ctx context.Context, samples int, filesystem bool) (err error) {
+// usual are the parts that take a minute together.
+var usual = []string{"starts", "execs", "creates", "sockets", "memory", "timeline"}
+
+var all = map[string]func(*bench, context.Context) error{
+	"starts": (*bench).starts, "execs": (*bench).execs, "creates": (*bench).creates, "sockets": (*bench).sockets,
+	"memory": (*bench).memory, "timeline": (*bench).timeline, "network": (*bench).network, "filesystem": (*bench).filesystem,
+}
+
+func run(ctx context.Context, samples int, parts []string) (err error) {
+	for _, part := range parts {
+		if all[part] == nil {
+			return fmt.Errorf("there is no part %q; those that are there: %s", part, strings.Join(slices.Sorted(maps.Keys(all)), ", "))
+		}
+	}
 	for _, c := range []harness.Capability{harness.Root, harness.Docker, harness.Rootfs, harness.Install, harness.QEMU} {
 		if err := harness.Has(c); err != nil {
 			return err
@@ -51,13 +67,9 @@ func run(ctx context.Context, samples int, filesystem bool) (err error) {
 		return err
 	}
 	b := &bench{engine: engine, samples: samples}
-	steps := []func(context.Context) error{b.starts, b.execs, b.creates, b.sockets, b.memory, b.timeline}
-	if filesystem {
-		steps = append(steps, b.filesystem)
-	}
-	for _, step := range steps {
-		if err := step(ctx); err != nil {
-			return err
+	for _, part := range parts {
+		if err := all[part](b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", part, err)
 		}
 	}
 	return nil

@@ -6,13 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/runcvm/runcvm/conformance/harness"
 )
 
 // socketMiB is what a measurement of a socket's throughput sends.
@@ -21,11 +17,8 @@ const socketMiB = 64
 // sockets compares how fast a program in a container fills a server on the host
 // by a unix socket that is a volume, and how soon it has a short answer.
 func (b *bench) sockets(ctx context.Context) error {
-	dir := filepath.Join(b.engine.Scratch, "sockets")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
-	}
-	if err := harness.BuildProbe(ctx, "./conformance/probe", dir); err != nil {
+	dir, err := b.probe(ctx)
+	if err != nil {
 		return err
 	}
 	path := filepath.Join(dir, "s")
@@ -48,11 +41,7 @@ func (b *bench) sockets(ctx context.Context) error {
 				defer remove()
 			}
 			figures = append(figures, figure{runtime + ", " + verb[0], func(ctx context.Context) (time.Duration, error) {
-				out, err := b.docker(ctx, "exec", name, "probe", "unix", verb[0], "/run/s", verb[1])
-				if err != nil {
-					return 0, err
-				}
-				return time.ParseDuration(strings.TrimSpace(out) + "ns")
+				return b.nanos(ctx, name, "probe", "unix", verb[0], "/run/s", verb[1])
 			}})
 		}
 	}

@@ -26,11 +26,19 @@ const usage = `usage:
   probe sink ADDRESS            a TCP server that tells how many bytes came
   probe pour ADDRESS BYTES      sends bytes to a sink: the nanoseconds until all had arrived
   probe rtt ADDRESS COUNT       single bytes to an echo server: the median until each was back, in nanoseconds
+  probe connect ADDRESS COUNT   connections to an echo server, one after another: nanoseconds for all
+  probe flood ADDRESS BYTES     bytes to an echo server as datagrams of 1400: the nanoseconds that it took, and how many bytes came back
   probe channels INTERFACE      how many pairs of queues it uses, of how many
   probe dns udp|tcp SERVER NAME the addresses of a name, as this server tells them
   probe unix VERB SOCKET ...    a client of a unix socket: say, bulk, many, leave, hold, packets, datagrams, answers or fill
+  probe random FILE COUNT       reads 4 KiB at each of so many random places of a file: the nanoseconds for all
   probe map FILE MIB            fills a new file through a shared mapping, without a sync
 `
+
+// counted are the commands that take an address or a file, and a number.
+var counted = map[string]func(stdout io.Writer, where string, n int64) error{
+	"echo": echo, "datagram": datagram, "pour": pour, "rtt": rtt, "connect": connect, "flood": flood, "random": readRandom,
+}
 
 var errUsage = errors.New("unknown command")
 
@@ -54,21 +62,15 @@ func run(args []string, stdout io.Writer) error {
 		return sink(args[1])
 	case len(args) == 2 && args[0] == "channels":
 		return channels(stdout, args[1])
-	case len(args) == 3 && (args[0] == "echo" || args[0] == "pour" || args[0] == "rtt" || args[0] == "datagram"):
+	case len(args) == 3 && counted[args[0]] != nil:
 		n, err := strconv.ParseInt(args[2], 10, 64)
 		if err != nil {
 			return err
 		}
-		switch args[0] {
-		case "echo":
-			return echo(stdout, args[1], n)
-		case "datagram":
-			return datagram(stdout, args[1], int(n))
-		case "pour":
-			return pour(stdout, args[1], n)
-		default:
-			return rtt(stdout, args[1], int(n))
+		if n < 1 {
+			return fmt.Errorf("%d: at least 1 is needed", n)
 		}
+		return counted[args[0]](stdout, args[1], n)
 	case len(args) == 4 && args[0] == "dns":
 		return lookup(stdout, args[1], args[2], args[3])
 	case len(args) >= 3 && args[0] == "unix":

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -91,10 +92,7 @@ func pour(w io.Writer, address string, size int64) error {
 
 // rtt sends single bytes to an echo server, one after another, and tells the
 // median of the times until each was back, in nanoseconds.
-func rtt(w io.Writer, address string, count int) error {
-	if count < 1 {
-		return errors.New("at least one round trip makes a median")
-	}
+func rtt(w io.Writer, address string, count int64) error {
 	conn, err := dial(address, 30*time.Second)
 	if err != nil {
 		return err
@@ -131,7 +129,7 @@ func echoPackets(conn net.PacketConn) {
 
 // datagram sends size bytes to an echo server in a packet that may not be
 // fragmented, again until one comes back: datagrams get lost.
-func datagram(w io.Writer, address string, size int) error {
+func datagram(w io.Writer, address string, size int64) error {
 	conn, err := net.Dial("udp4", address)
 	if err != nil {
 		return err
@@ -162,4 +160,83 @@ func datagram(w io.Writer, address string, size int) error {
 		}
 	}
 	return fmt.Errorf("%d bytes do not come back from %s", size, address)
+}
+
+// connect makes count connections to an echo server, one after another, each with
+// a byte there and back, and tells how long all took, in nanoseconds.
+func connect(w io.Writer, address string, count int64) error {
+	// The name is looked up once.
+	server, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	one := []byte{0}
+	for range count {
+		conn, err := dial(server.String(), 30*time.Second)
+		if err != nil {
+			return err
+		}
+		_, err = conn.Write(one)
+		if err == nil {
+			_, err = io.ReadFull(conn, one)
+		}
+		if cerr := conn.Close(); err != nil || cerr != nil {
+			return errors.Join(err, cerr)
+		}
+	}
+	_, err = fmt.Fprintln(w, time.Since(start).Nanoseconds())
+	return err
+}
+
+const (
+	floodSize = 1400                   // bytes of a datagram, which fits the usual MTU
+	floodWait = 500 * time.Millisecond // for the last to come back
+)
+
+// flood sends size bytes to an echo server as fast as they go, and tells how long
+// it took until the last came back, in nanoseconds, and how many bytes came back:
+// what is too much on the way gets lost.
+func flood(w io.Writer, address string, size int64) error {
+	conn, err := net.Dial("udp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	type received struct {
+		bytes int64
+		last  time.Time
+	}
+	done := make(chan received)
+	go func() {
+		var r received
+		buf := make([]byte, 1<<16)
+		for {
+			n, err := conn.Read(buf)
+			if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
+				done <- r
+				return
+			}
+			if err == nil {
+				r.bytes, r.last = r.bytes+int64(n), time.Now()
+			}
+		}
+	}()
+	start := time.Now()
+	packet := make([]byte, floodSize)
+	for left := size; left > 0; left -= floodSize {
+		// A full queue is a loss like any other.
+		if _, err := conn.Write(packet); err != nil && !errors.Is(err, unix.ENOBUFS) {
+			return err
+		}
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(floodWait)); err != nil {
+		return err
+	}
+	r := <-done
+	if r.bytes == 0 {
+		return fmt.Errorf("nothing came back of %d bytes", size)
+	}
+	_, err = fmt.Fprintln(w, r.last.Sub(start).Nanoseconds(), r.bytes)
+	return err
 }

@@ -20,6 +20,7 @@
 //   - KindResources, opened by the supervisor after EventReady: Resources down, an
 //     Event up.
 //   - KindClock, opened by the supervisor after EventReady: Clock down, an Event up.
+//   - KindProcesses, opened by the supervisor after EventReady: Processes up.
 //   - KindDNS, opened by the guest: raw DNS messages, each prefixed with its
 //     length as two bytes in network order (RFC 1035, 4.2.2), in both
 //     directions.
@@ -66,6 +67,7 @@ const (
 
 	KindResources Kind = "resources"
 	KindClock     Kind = "clock"
+	KindProcesses Kind = "processes"
 )
 
 // Open is the first message on every stream.

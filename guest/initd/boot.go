@@ -114,7 +114,7 @@ func (b *boot) buildRoot(request *api.Boot) error {
 	// Before the first mount, which may need a module.
 	folder, err := b.agent.KeepModules(request.Modules)
 	if err == nil {
-		err = os.WriteFile(moduleFolderFile, []byte(folder), 0o644)
+		err = offerModules(folder)
 	}
 	if err != nil {
 		return err

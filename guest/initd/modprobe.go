@@ -12,16 +12,34 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/guest/agent/rootfs"
 )
 
 // ModprobeName is the name by which the kernel calls this program when it needs
 // a module: a file system, a kind of network interface, a rule of a firewall.
-// The kernel's CONFIG_MODPROBE_PATH is /sbin/modprobe.
 const ModprobeName = "modprobe"
 
-// moduleFolderFile holds the path of the folder of the running kernel's modules;
-// nothing when there is none.
-const moduleFolderFile = "/run/modules"
+const (
+	// modprobePath is the kernel's CONFIG_MODPROBE_PATH.
+	modprobePath = "/sbin/" + ModprobeName
+	// moduleFolderFile holds the path of the folder of the running kernel's
+	// modules.
+	moduleFolderFile = "/run/modules"
+)
+
+// offerModules lets the kernel have the modules in the folder, which is "" when
+// there is none. Not before: a kernel that finds a modprobe asks it for modules
+// while it boots, and waits for each answer.
+func offerModules(folder string) error {
+	if folder == "" {
+		return nil
+	}
+	if err := os.WriteFile(moduleFolderFile, []byte(folder), 0o644); err != nil {
+		return err
+	}
+	return os.Symlink(rootfs.ProgramPath, modprobePath)
+}
 
 // Modprobe loads the modules of the running kernel that args, a command line
 // of modprobe(8) as the kernel writes it, names, and returns the exit code. What
@@ -59,9 +77,6 @@ func openModules() (*os.Root, error) {
 	folder, err := os.ReadFile(moduleFolderFile)
 	if err != nil {
 		return nil, err
-	}
-	if len(folder) == 0 {
-		return nil, errNoModule
 	}
 	return os.OpenRoot(string(folder))
 }

@@ -44,6 +44,8 @@ func dispatch(session *yamux.Session, stream *yamux.Stream, a *agent.Agent, b *b
 		b.serveResources(stream)
 	case api.KindClock:
 		serveClock(stream)
+	case api.KindProcesses:
+		b.serveProcesses(stream)
 	case api.KindProcess:
 		a.ServeProcess(stream)
 	case api.KindStdio:
@@ -51,4 +53,14 @@ func dispatch(session *yamux.Session, stream *yamux.Stream, a *agent.Agent, b *b
 	default:
 		_ = stream.Close()
 	}
+}
+
+// serveProcesses tells what runs in the container.
+func (b *boot) serveProcesses(stream *yamux.Stream) {
+	defer stream.Close()
+	all, err := b.agent.Processes()
+	if err != nil {
+		all.Error = oneLine(err)
+	}
+	_ = api.Write(stream, all)
 }

@@ -109,6 +109,8 @@ func (s *Supervisor) serveControl(ctx context.Context, conn *net.UnixConn) {
 		reply = s.update(ctx, req.Update)
 	case req.Clock:
 		reply = s.setClock(ctx)
+	case req.Processes:
+		reply = s.processes(ctx)
 	case req.Debug != nil:
 		reply.Breakpoint = s.breakpoints.at(req.Debug.Continue)
 	case req.Attach != nil:
@@ -136,6 +138,26 @@ func (s *Supervisor) awaitEntrypoint(ctx context.Context) error {
 	case <-s.stopping:
 		return errors.New("the container is stopping")
 	}
+}
+
+// processesLimit bounds how long the guest may take to tell its processes.
+const processesLimit = 30 * time.Second
+
+// processes asks the guest what runs in the container.
+func (s *Supervisor) processes(ctx context.Context) control.Reply {
+	ctx, cancel := context.WithTimeout(ctx, processesLimit)
+	defer cancel()
+	if err := s.awaitEntrypoint(ctx); err != nil {
+		return control.Reply{Error: err.Error()}
+	}
+	all, err := s.guest.processes(ctx)
+	if err == nil && all.Error != "" {
+		err = errors.New(all.Error)
+	}
+	if err != nil {
+		return control.Reply{Error: err.Error()}
+	}
+	return control.Reply{Processes: &all}
 }
 
 // execProcess starts a process once the entrypoint runs.

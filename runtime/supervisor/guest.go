@@ -164,6 +164,24 @@ func (g *guest) shutdown(ctx context.Context) error {
 // change has the guest follow a change of what surrounds it: the message is that
 // of the kind.
 func (g *guest) change(ctx context.Context, kind api.Kind, message any) error {
+	var event api.Event
+	if err := g.ask(ctx, kind, message, &event); err != nil {
+		return err
+	}
+	if event.Type != api.EventReady {
+		return errors.New(event.Message)
+	}
+	return nil
+}
+
+// processes has the guest tell what runs in the container.
+func (g *guest) processes(ctx context.Context) (all api.Processes, err error) {
+	return all, g.ask(ctx, api.KindProcesses, nil, &all)
+}
+
+// ask opens a stream of the kind, sends the message, where there is one, and reads
+// the answer.
+func (g *guest) ask(ctx context.Context, kind api.Kind, message, answer any) error {
 	stream, err := g.open(api.Open{Kind: kind})
 	if err != nil {
 		return err
@@ -174,15 +192,13 @@ func (g *guest) change(ctx context.Context, kind api.Kind, message any) error {
 			return err
 		}
 	}
-	if err := api.Write(stream, message); err != nil {
-		return fmt.Errorf("tell the guest of its %s: %w", kind, err)
+	if message != nil {
+		if err := api.Write(stream, message); err != nil {
+			return fmt.Errorf("tell the guest of its %s: %w", kind, err)
+		}
 	}
-	var event api.Event
-	if err := api.Read(stream, &event); err != nil {
-		return fmt.Errorf("wait for the guest to change its %s: %w", kind, err)
-	}
-	if event.Type != api.EventReady {
-		return errors.New(event.Message)
+	if err := api.Read(stream, answer); err != nil {
+		return fmt.Errorf("wait for the guest's answer about its %s: %w", kind, err)
 	}
 	return nil
 }

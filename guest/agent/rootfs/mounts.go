@@ -20,7 +20,7 @@ func (t tree) mount(share string, m api.Mount) error {
 	case m.Type == api.TypeVolume:
 		err = t.mountVolume(share, m, o)
 	case m.Type == api.TypeProgram:
-		err = t.bind(programPath, m.Destination, false, o)
+		err = t.bind(ProgramPath, m.Destination, false, o)
 	case m.Type == api.TypeSocket:
 		err = t.bind(filepath.Join(SocketsDir, filepath.Base(m.Source)), m.Destination, false, o)
 	case o.flags&unix.MS_REMOUNT != 0:
@@ -54,8 +54,8 @@ func (t tree) mountVolume(share string, m api.Mount, o options) error {
 // names, in the initramfs.
 const SocketsDir = "/sockets"
 
-// programPath is the guest's own program, in the initramfs.
-const programPath = "/init"
+// ProgramPath is the guest's own program, in the initramfs.
+const ProgramPath = "/init"
 
 // bind binds a file or a folder. The bind itself takes no flags: they need a
 // second call.

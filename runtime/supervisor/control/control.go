@@ -44,6 +44,8 @@ type Request struct {
 	Update *Update `json:"update,omitempty"`
 	// Clock sets the guest's time of day by the host's.
 	Clock bool `json:"clock,omitempty"`
+	// Processes asks what runs in the container.
+	Processes bool `json:"processes,omitempty"`
 }
 
 // Exec starts a process in the VM and holds its stdio until an Attach with the
@@ -85,14 +87,15 @@ type Debug struct {
 	Continue bool `json:"continue,omitempty"` // let it go on from there
 }
 
-// Reply answers Exec, Signal, Update, Debug and Clock.
+// Reply answers Exec, Signal, Update, Debug, Clock and Processes.
 type Reply struct {
 	Token  string      `json:"token,omitempty"`
 	Failed *api.Failed `json:"failed,omitempty"` // the process could not be started
 	Error  string      `json:"error,omitempty"`  // the supervisor could not do it
 	// Breakpoint is where the boot holds, or has held until now; empty where it
 	// does not.
-	Breakpoint string `json:"breakpoint,omitempty"`
+	Breakpoint string         `json:"breakpoint,omitempty"`
+	Processes  *api.Processes `json:"processes,omitempty"`
 }
 
 // NoContent is the error of a request that the supervisor, of an older version,
