@@ -54,7 +54,7 @@ rootfs: ## a Debian root file system for the demo and the tests, cached
 	@scripts/packages $(DEMO_PACKAGES)
 	@scripts/rootfs $(CACHE)/rootfs
 
-inits: rootfs ## what makes images with an init of that root, for the tests, cached
+inits: rootfs ## what makes images with an init or a server of that root, for the tests, cached
 	@scripts/inits $(CACHE)/rootfs
 
 generic-kernel: ## the package of Debian's generic kernel for the tests, cached
@@ -89,8 +89,8 @@ bench-data: setup rootfs install ## file systems and networks next to runc, for 
 bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, boot paths; a table
 	@go run ./conformance/kvmlab -bench -timeout 25m -- -samples 3 -mib 16
 
-soak: setup rootfs install ## containers in a row and at once, and execs for a while, leave nothing behind
-	SOAK_RUNS=$(SOAK_RUNS) SOAK_PARALLEL=20 SOAK_CHURN=$(SOAK_CHURN) RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 4h -run '^(TestSoak|TestExecChurn|TestDiskSurvivesDeaths)$$' ./conformance
+soak: setup rootfs inits install ## containers in a row and at once, and execs for a while, leave nothing behind; a swarm, a hundred thousand files
+	SOAK_RUNS=$(SOAK_RUNS) SOAK_PARALLEL=20 SOAK_CHURN=$(SOAK_CHURN) SOAK_FILES=100000 SWARM_NODES=3 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 6h -run '^(TestSoak|TestExecChurn|TestDiskSurvivesDeaths|TestManyFiles|TestSwarm)$$' ./conformance
 
 validation: setup install ## the OCI runtime-tools' validation suite under runc and under RunCVM; UPDATE=-update keeps the figures
 	go run ./conformance/validation/validate $(UPDATE)

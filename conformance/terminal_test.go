@@ -199,6 +199,26 @@ func TestExecOnTerminal(t *testing.T) {
 	equal(t, "exit code", term.code(), 8)
 }
 
+// TestDetachKeysOfAnExec leaves an exec by the keys that its caller chose. It
+// lives on, and other keys are its input.
+func TestDetachKeysOfAnExec(t *testing.T) {
+	start(t)
+	codes := map[string]int{}
+	for _, runtime := range []string{"runc", underTest()} {
+		c := backgroundOn(t, runtime, image, "sleep", "infinity")
+		term := onTerminal(t, "exec", "-it", "--detach-keys", "ctrl-x,q", c.name, "sh", "-c",
+			"stty raw -echo; echo begun; head -c 4 | od -An -tx1; : > /srv/left; until [ -e /srv/go ]; do sleep 0.1; done; echo done > /srv/end")
+		term.expect("begun")
+		term.send("\x10\x11\x18z") // Docker's own keys, and half of those
+		term.expect("10 11 18 7a")
+		term.send("\x18q")
+		codes[runtime] = term.code()
+		must(t, c.exec("touch", "/srv/go"))
+		eventually(t, "the exec has lived on under "+runtime, func() bool { return c.exec("cat", "/srv/end").Stdout == "done\n" })
+	}
+	equal(t, "the client's exit code", codes[underTest()], codes["runc"])
+}
+
 func TestTerminalWithoutInput(t *testing.T) {
 	start(t)
 	// -t without -i: one stream, with the terminal's line ends.

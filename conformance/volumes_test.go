@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/runcvm/runcvm/conformance/harness"
 )
 
@@ -71,6 +73,31 @@ func TestNamedVolume(t *testing.T) {
 	must(t, run(t, "--volume", volume+":/data", image, "sh", "-c", "echo kept > /data/file; chown 1000:1001 /data/file"))
 	want(t, run(t, "--volume", volume+":/data:ro", image, "sh", "-c", "cat /data/file; stat -c %u:%g /data/file; touch /data/x 2>/dev/null || echo ro"),
 		harness.Result{Stdout: "kept\n1000:1001\nro\n"})
+}
+
+// TestVolumeWhoseSourceGoes has the source of a volume be a mount that is taken
+// away once the container runs, as Docker does with a folder within a volume
+// (volume-subpath, from version 26): the container keeps what it has.
+func TestVolumeWhoseSourceGoes(t *testing.T) {
+	start(t)
+	folder, point := tree(t, map[string]string{"sub/file": "1\n"}), filepath.Join(t.TempDir(), "point")
+	if err := os.Mkdir(point, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(filepath.Join(folder, "sub"), point, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(point, unix.MNT_DETACH) }) // where the test ends before it does
+	c := background(t, "--volume", point+":/v", image, "sleep", "infinity")
+	want(t, c.exec("cat", "/v/file"), harness.Result{Stdout: "1\n"})
+	if err := unix.Unmount(point, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(point); err != nil {
+		t.Fatal(err)
+	}
+	want(t, c.exec("sh", "-c", "cat /v/file; mkdir /v/made && echo 2 > /v/made/file; ls /v"), harness.Result{Stdout: "1\nfile\nmade\n"})
+	equal(t, "the container's file", content(t, filepath.Join(folder, "sub/made/file")), "2\n")
 }
 
 func TestVolumeIsSharedWhileRunning(t *testing.T) {

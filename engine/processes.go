@@ -94,12 +94,7 @@ func (c *compiler) qemuArguments() []string {
 func (c *compiler) machineProperties() []qemu.Property {
 	properties := append([]qemu.Property{{Name: "memory-backend", Value: "ram"}}, c.firmwareProperties()...)
 	if c.plan.Machine.Type == plan.MachineMicroVM {
-		return append(properties,
-			// The guest finds the devices by ACPI, and powers off by it.
-			qemu.Property{Name: "acpi", Value: "on"},
-			// The time of day is read from it.
-			qemu.Property{Name: "rtc", Value: "on"},
-		)
+		return append(properties, c.microVMProperties()...)
 	}
 	properties = append(properties, []qemu.Property{
 		// None of these is used, and the guest would look for each of them. Not

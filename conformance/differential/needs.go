@@ -15,6 +15,8 @@ var needs = map[string][]string{
 	"privileged": {"run", "--rm", "--privileged"},
 	// Not by a docker command of version 25 and later with an engine before that.
 	"mac-address": {"run", "--rm", "--mac-address", "02:42:ac:1c:77:fe"},
+	// Of Docker from version 24.
+	"annotation": {"run", "--rm", "--annotation", "com.example.needs=1"},
 }
 
 // checkNeeds finds needs that nobody can have.

@@ -99,7 +99,7 @@ func Has(c Capability) error {
 	case Rootfs:
 		return hasFile(RootfsArchive(), "make rootfs")
 	case Inits:
-		return hasFile(InitArchive("systemd"), "make inits")
+		return hasFile(InitArchive("mariadb"), "make inits") // the last that it makes
 	case Loop:
 		if err := hasPrograms("losetup", "debugfs"); err != nil {
 			return err
