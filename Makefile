@@ -36,9 +36,13 @@ help: ## this list
 setup: ## install the Debian packages that the other targets need
 	@scripts/packages $(TEST_PACKAGES)
 
-build: ## both binaries, static, to bin/
+build: bin/hardlinks.so ## both binaries, static, and the library for virtiofsd, to bin/
 	@echo "==> Building runcvm $(VERSION) (half a minute the first time)"
 	@$(GO_BUILD) -o bin/ ./cmd/runcvm ./cmd/runcvm-guest
+
+bin/hardlinks.so: runtime/hardlinks/hardlinks.c Makefile
+	@mkdir -p $(@D)
+	@$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -Wl,-z,defs,-z,now,-z,relro -s -o $@ $<
 
 install: build ## install to /opt/runcvm and register with Docker where it is there
 	@bin/runcvm --prefix $(PREFIX) install

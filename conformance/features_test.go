@@ -16,14 +16,7 @@ import (
 // TestFeaturesNameTheirProof: each row of docs/features.md names tests and cases
 // that there are, or says that it is not yet so.
 func TestFeaturesNameTheirProof(t *testing.T) {
-	there := testFunctions(t)
-	cases, err := differential.Cases()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range cases {
-		there = append(there, c.Name)
-	}
+	there := testsAndCases(t)
 	page, err := os.ReadFile("../docs/features.md")
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +33,7 @@ func TestFeaturesNameTheirProof(t *testing.T) {
 			t.Fatalf("row %d has the number %d and %d columns", rows, number, len(cells))
 		}
 		proof := cells[3]
-		names := regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(proof, -1)
+		names := quoted.FindAllStringSubmatch(proof, -1)
 		if len(names) == 0 && !strings.Contains(proof, "not yet") {
 			t.Errorf("row %d names nothing that shows it", number)
 		}
@@ -53,6 +46,48 @@ func TestFeaturesNameTheirProof(t *testing.T) {
 	if rows == 0 {
 		t.Error("docs/features.md has no rows")
 	}
+}
+
+// TestPredecessorNamesItsProof: what docs/predecessor.md names as shown by tests and
+// cases, there is.
+func TestPredecessorNamesItsProof(t *testing.T) {
+	there := testsAndCases(t)
+	page, err := os.ReadFile("../docs/predecessor.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(page), "## Behaviour")
+	if !found {
+		t.Fatal("docs/predecessor.md tells no behaviour")
+	}
+	rows := regexp.MustCompile(`(?m)^\|.*\|([^|]*`+"`"+`[^|]*)\|$`).FindAllStringSubmatch(table, -1)
+	if len(rows) == 0 {
+		t.Error("docs/predecessor.md has no rows")
+	}
+	for _, row := range rows {
+		for _, name := range quoted.FindAllStringSubmatch(row[1], -1) {
+			if !slices.Contains(there, name[1]) {
+				t.Errorf("there is no test or case %s: %s", name[1], row[0])
+			}
+		}
+	}
+}
+
+// quoted is what a page has in backquotes.
+var quoted = regexp.MustCompile("`([^`]+)`")
+
+// testsAndCases are the names that pages give as proof.
+func testsAndCases(t *testing.T) []string {
+	t.Helper()
+	there := testFunctions(t)
+	cases, err := differential.Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		there = append(there, c.Name)
+	}
+	return there
 }
 
 // testFunctions are the names of the repository's tests.

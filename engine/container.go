@@ -104,4 +104,5 @@ func (c *compiler) compileDevices() {
 		})
 	}
 	c.compileHostDevices()
+	c.checkMMIODevices()
 }

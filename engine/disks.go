@@ -18,8 +18,8 @@ import (
 // what is mounted there or below.
 const disksDir = "/disks"
 
-// maxDisks bounds a machine's disks: each takes a PCI slot of q35's first bus, or
-// one of the 24 devices of a microvm.
+// maxDisks bounds a machine's disks: each takes a PCI slot of q35's first bus. A
+// microvm may have room for fewer: see checkMMIODevices.
 const maxDisks = 16
 
 // compileDisks decides where the profile's disks lie and mounts them in the

@@ -76,30 +76,6 @@ const (
 	busMMIO = string(qemu.MMIO)
 )
 
-// checkMicroVM reports what a microvm cannot do.
-func (c *compiler) checkMicroVM(m plan.Machine) {
-	if m.Type != plan.MachineMicroVM {
-		return
-	}
-	const mend = "Leave it, or use machine.type = \"q35\"."
-	if m.MaxMemoryMiB > 0 {
-		c.diags.Errorf("Memory that cannot grow",
-			"machine.max_memory is %dM, and a machine of the type \"microvm\" takes no memory while it runs. %s%s", m.MaxMemoryMiB, mend, c.blame(schema.MachineMaxMemory.Attribute))
-	}
-	if m.MaxCPUs > 0 {
-		c.diags.Errorf("Number of vCPUs that cannot grow",
-			"machine.max_cpus is %d, and a machine of the type \"microvm\" takes no vCPUs while it runs. %s%s", m.MaxCPUs, mend, c.blame(schema.MachineMaxCPUs.Attribute))
-	}
-	if m.USB {
-		c.diags.Errorf("USB without PCI",
-			"machine.usb is true, and the USB controller is a PCI device, which a machine of the type \"microvm\" has no bus for. %s%s", mend, c.blame(schema.MachineUSB.Attribute))
-	}
-	if m.Accel == "tcg" && c.facts.Host.TSCKHz == 0 {
-		c.diags.Errorf("Frequency of the counter unknown",
-			"machine.type is \"microvm\", which has no timer to measure the processor's time stamp counter by, and this host does not tell the counter's frequency: the guest's kernel would wait for ever. Use \"q35\".%s", c.blame(schema.MachineType.Attribute))
-	}
-}
-
 // accel chooses the accelerator and gives the reason of a choice by "auto".
 func (c *compiler) accel() (accel, reason string) {
 	kvm := c.facts.KVM

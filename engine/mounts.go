@@ -208,7 +208,7 @@ func (c *compiler) toolMounts() []specs.Mount {
 	if c.plan.Rootfs.ReadOnly {
 		root.Options = append(root.Options, "ro")
 	}
-	return []specs.Mount{
+	mounts := []specs.Mount{
 		root,
 		{
 			// It holds mount points alone, as many as there are volumes.
@@ -229,6 +229,13 @@ func (c *compiler) toolMounts() []specs.Mount {
 			Options: []string{"nosuid", "nodev", "noexec", "mode=0700", "size=1m"},
 		},
 	}
+	if upper := c.facts.Bundle.UpperDir; upper != "" {
+		mounts = append(mounts, specs.Mount{
+			Destination: plan.UpperMount, Type: "bind", Source: upper,
+			Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev", "noexec"},
+		})
+	}
+	return mounts
 }
 
 // virtiofsdRun is /var/run/virtiofsd in the tool root, whose /var/run is /run.

@@ -14,12 +14,19 @@ func (c *compiler) compileProcesses() {
 	r := c.plan.Rootfs
 	c.plan.Processes = map[string]plan.Process{
 		plan.ProcessQEMU:      {Argv: append([]string{plan.QEMUPath}, c.qemuArguments()...)},
-		plan.ProcessVirtiofsd: {Argv: append([]string{c.facts.Tools.VirtiofsdPath}, c.virtiofsdArguments(plan.ShareMount, r.Cache)...)},
+		plan.ProcessVirtiofsd: c.virtiofsd(plan.ShareMount, r.Cache),
 	}
 	if r.VolumesCache != "" {
-		c.plan.Processes[plan.ProcessVolumes] = plan.Process{
-			Argv: append([]string{c.facts.Tools.VirtiofsdPath}, c.virtiofsdArguments(plan.VolumesMount, r.VolumesCache)...),
-		}
+		c.plan.Processes[plan.ProcessVolumes] = c.virtiofsd(plan.VolumesMount, r.VolumesCache)
+	}
+}
+
+// virtiofsd serves the directory dir. The library makes it tell hard links of an
+// image's layer apart.
+func (c *compiler) virtiofsd(dir, cache string) plan.Process {
+	return plan.Process{
+		Argv: append([]string{c.facts.Tools.VirtiofsdPath}, c.virtiofsdArguments(dir, cache)...),
+		Env:  []string{"LD_PRELOAD=" + plan.HardlinksPath},
 	}
 }
 
@@ -87,12 +94,7 @@ func (c *compiler) qemuArguments() []string {
 func (c *compiler) machineProperties() []qemu.Property {
 	properties := append([]qemu.Property{{Name: "memory-backend", Value: "ram"}}, c.firmwareProperties()...)
 	if c.plan.Machine.Type == plan.MachineMicroVM {
-		return append(properties,
-			// The guest finds the devices by ACPI, and powers off by it.
-			qemu.Property{Name: "acpi", Value: "on"},
-			// The time of day is read from it.
-			qemu.Property{Name: "rtc", Value: "on"},
-		)
+		return append(properties, c.microVMProperties()...)
 	}
 	properties = append(properties, []qemu.Property{
 		// None of these is used, and the guest would look for each of them. Not

@@ -16,7 +16,7 @@ var (
 	})
 	MachineType = attr[string](Attribute{
 		Block: "machine", Name: "type", Rules: "oneof=q35 microvm",
-		Doc: `The kind of machine. "q35" is a PC with a PCI bus, which can have everything; "microvm" a small one, whose devices are on no bus (virtio-mmio), without EFI firmware or memory that grows; its kernel needs the driver virtio_mmio.`,
+		Doc: `The kind of machine. "q35" is a PC with a PCI bus, which can have everything; "microvm" a small one, whose devices are on no bus (virtio-mmio), without EFI firmware or memory that grows; its kernel needs the driver virtio_mmio. A microvm has room for 24 devices, on KVM for 8, or for 14 with kvm.kernel_irqchip = "split": each disk and interface is one, and up to four are always there.`,
 	})
 	MachineCPUModel = attr[string](Attribute{
 		Block: "machine", Name: "cpu_model", Rules: "required,printascii,excludesall=0x2C =,max=64",

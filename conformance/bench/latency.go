@@ -64,6 +64,40 @@ func (b *bench) execs(ctx context.Context) error {
 	return nil
 }
 
+// stops compares how long a container takes to end whose program ends in order.
+func (b *bench) stops(ctx context.Context) error {
+	fmt.Printf("\ndocker stop of a shell with a trap, medians of %d\n", b.samples)
+	stop := func(runtime string) func(context.Context) (time.Duration, error) {
+		return func(ctx context.Context) (took time.Duration, err error) {
+			const name = "stops"
+			_, err = b.docker(ctx, "run", "--detach", "--name", name, "--runtime", runtime, harness.Image,
+				"sh", "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.1; done")
+			if err != nil {
+				return 0, err
+			}
+			defer func() { _, _ = b.docker(context.WithoutCancel(ctx), "rm", "--force", name) }()
+			if _, err := b.docker(ctx, "exec", name, "true"); err != nil {
+				return 0, err
+			}
+			start := time.Now()
+			if _, err := b.docker(ctx, "stop", "--time", "60", name); err != nil {
+				return 0, err
+			}
+			took = time.Since(start)
+			if code, err := b.docker(ctx, "inspect", "--format", "{{.State.ExitCode}}", name); err != nil || code != "3\n" {
+				return 0, fmt.Errorf("exit code %q: %w", code, err)
+			}
+			return took, nil
+		}
+	}
+	m, err := medians(ctx, b.samples, figure{"runc", stop("runc")}, figure{"runcvm", stop("runcvm")})
+	if err != nil {
+		return err
+	}
+	ratio("runcvm / runc", m[1], m[0])
+	return nil
+}
+
 // creates compares what the two runtimes do on the host before the container's
 // own processes: wall time and processor time.
 func (b *bench) creates(ctx context.Context) error {

@@ -35,10 +35,10 @@ type bench struct {
 }
 
 // usual are the parts that take a minute together.
-var usual = []string{"starts", "execs", "creates", "sockets", "memory", "timeline"}
+var usual = []string{"starts", "stops", "execs", "creates", "sockets", "memory", "timeline"}
 
 var all = map[string]func(*bench, context.Context) error{
-	"starts": (*bench).starts, "execs": (*bench).execs, "creates": (*bench).creates, "sockets": (*bench).sockets,
+	"starts": (*bench).starts, "stops": (*bench).stops, "execs": (*bench).execs, "creates": (*bench).creates, "sockets": (*bench).sockets,
 	"memory": (*bench).memory, "timeline": (*bench).timeline, "network": (*bench).network, "filesystem": (*bench).filesystem,
 }
 

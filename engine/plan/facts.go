@@ -136,6 +136,9 @@ type Image struct {
 type Bundle struct {
 	RootPath string `json:"root_path"` // absolute
 	StateDir string `json:"state_dir"` // bind-mounted at StateMount
+	// UpperDir is where the root keeps what the container writes, when it is an
+	// overlayfs; empty when it is none.
+	UpperDir string `json:"upper_dir,omitempty"`
 	// HostNetwork says that the network namespace which config.json names is the
 	// host's own.
 	HostNetwork bool `json:"host_network,omitempty"`
@@ -167,11 +170,13 @@ type InstalledKernel struct {
 const (
 	SupervisorPath = "/usr/bin/runcvm"
 	QEMUPath       = "/usr/bin/qemu-system-x86_64"
+	HardlinksPath  = "/usr/lib/runcvm/hardlinks.so"    // virtiofsd preloads it
 	EFICode        = "/usr/share/OVMF/OVMF_CODE_4M.fd" // OVMF, for a flash of 4 MiB
 	EFIVars        = "/usr/share/OVMF/OVMF_VARS_4M.fd" // its variables, as they begin
 	ShareMount     = "/vm"                             // what virtiofsd serves
 	RootMount      = "/vm/rootfs"                      // the image
 	VolumesMount   = "/vm/volumes"                     // a tmpfs; one entry for each bind mount, named by its index
+	UpperMount     = "/upper"                          // what the container has written of the image's root; hardlinks.so looks there
 	KernelMount    = "/kernel"                         // the kernel's host folder
 	StateMount     = "/run/runcvm"                     // the container's state folder
 	ShmMount       = "/dev/shm"                        // holds the guest's RAM when Memory.Backend is "shm"

@@ -472,6 +472,8 @@ type GuestMount struct {
 // Process is a program that the supervisor starts.
 type Process struct {
 	Argv []string `json:"argv"`
+	// Env is what its environment has beside the search path.
+	Env []string `json:"env,omitempty"`
 }
 
 // OCI is what changes in the container's config.json.

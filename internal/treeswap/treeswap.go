@@ -8,7 +8,6 @@
 package treeswap
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +17,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/internal/mountinfo"
 )
 
 // Names of directories beside the target. They begin with a dot so that
@@ -157,16 +158,15 @@ func Users(dir string) ([]int, error) {
 // on btrfs is not that of stat(2), and the path from the root of the file
 // system, which need not be what is mounted here.
 func pathInFilesystem(dir string) (device, path string, err error) {
-	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_MNT_ID, &st); err != nil {
-		return "", "", &os.PathError{Op: "statx", Path: dir, Err: err}
+	id, err := mountinfo.IDOf(dir)
+	if err != nil {
+		return "", "", err
 	}
-	id := strconv.FormatUint(st.Mnt_id, 10)
-	err = eachMount("/proc/self/mountinfo", func(m mountinfo) bool {
-		if m.id == id {
-			device, path = m.device, filepath.Join(m.root, strings.TrimPrefix(dir, strings.TrimSuffix(m.point, "/")))
+	err = mountinfo.Each("/proc/self/mountinfo", func(m mountinfo.Mount) bool {
+		if m.ID == id {
+			device, path = m.Device, filepath.Join(m.Root, strings.TrimPrefix(dir, strings.TrimSuffix(m.Point, "/")))
 		}
-		return m.id != id
+		return m.ID != id
 	})
 	if err == nil && device == "" {
 		err = fmt.Errorf("%s: its mount %s is not in /proc/self/mountinfo", dir, id)
@@ -178,40 +178,12 @@ func pathInFilesystem(dir string) (device, path string, err error) {
 // root of a mount. A process that has ended has none.
 func mounts(pid int, device, tree string) bool {
 	found := false
-	_ = eachMount(fmt.Sprintf("/proc/%d/mountinfo", pid), func(m mountinfo) bool {
-		found = m.device == device && below(m.root, tree)
+	_ = mountinfo.Each(fmt.Sprintf("/proc/%d/mountinfo", pid), func(m mountinfo.Mount) bool {
+		found = m.Device == device && below(m.Root, tree)
 		return !found
 	})
 	return found
 }
-
-type mountinfo struct{ id, device, root, point string }
-
-// eachMount calls f for each line of a mountinfo file (proc(5)) until f returns
-// false.
-func eachMount(name string, f func(mountinfo) bool) error {
-	file, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	s := bufio.NewScanner(file)
-	s.Buffer(nil, 1<<20)
-	for s.Scan() {
-		fields := strings.Fields(s.Text())
-		if len(fields) < 5 {
-			continue
-		}
-		if !f(mountinfo{id: fields[0], device: fields[2], root: unescape(fields[3]), point: unescape(fields[4])}) {
-			return nil
-		}
-	}
-	return s.Err()
-}
-
-// unescape undoes mountinfo's octal escapes of space, tab, newline and
-// backslash.
-var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace
 
 func below(path, dir string) bool {
 	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")

@@ -94,6 +94,9 @@ func startMachine(ctx context.Context, root string) error {
 	return err
 }
 
+// loader is glibc's, in the tool root and in each suite's packages.
+const loader = "/lib64/ld-linux-x86-64.so.2"
+
 // checkTimeout bounds one check. The slowest takes two seconds on a busy machine.
 const checkTimeout = time.Minute
 
@@ -125,7 +128,12 @@ func startVirtiofsd(ctx context.Context, root string, s suite) error {
 	}
 	cmd := inRoot(ctx, root, s.virtiofsd, args...)
 	cmd.ExtraFiles = []*os.File{file}
-	_, err = run(ctx, cmd)
+	cmd.Env = append(cmd.Env, "LD_PRELOAD="+plan.HardlinksPath)
+	if _, err := run(ctx, cmd); err != nil {
+		return err
+	}
+	// A library that cannot be preloaded is left out with a warning alone.
+	_, err = run(ctx, inRoot(ctx, root, loader, "--list", plan.HardlinksPath))
 	return err
 }
 

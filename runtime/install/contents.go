@@ -56,7 +56,7 @@ var contents = []item{
 // directories are made in the tool root: mount points, which must exist since
 // the root is read-only, and what programs expect.
 var directories = []string{
-	"dev", "etc/runcvm", "kernel", "proc", "run/runcvm", "sys", "tmp", "var", "vm/rootfs", "vm/volumes",
+	"dev", "etc/runcvm", "kernel", "proc", "run/runcvm", "sys", "tmp", "upper", "var", "vm/rootfs", "vm/volumes",
 	// The C virtiofsd locks a file below /var/run, which is a link to /run, when
 	// it makes its socket itself. With a listening descriptor it writes nothing.
 	"run/virtiofsd",

@@ -35,6 +35,7 @@ const (
 const (
 	ProgramPath = "bin/runcvm"
 	GuestPath   = "bin/runcvm-guest"
+	LibraryPath = "bin/hardlinks.so"
 	ToolRoot    = "root"
 )
 
@@ -52,6 +53,7 @@ type Options struct {
 	Refresh bool
 	Program string // the runcvm program; this one when empty
 	Guest   string // the runcvm-guest program; the one beside Program when empty
+	Library string // hardlinks.so, which virtiofsd loads; the one beside Program when empty
 	Docker  Docker
 }
 
@@ -77,6 +79,7 @@ func (o *Options) setDefaults() error {
 		o.Program = self
 	}
 	setDefault(&o.Guest, filepath.Join(filepath.Dir(o.Program), "runcvm-guest"))
+	setDefault(&o.Library, filepath.Join(filepath.Dir(o.Program), "hardlinks.so"))
 	return nil
 }
 
@@ -158,6 +161,9 @@ func (o *Options) check() (suite, error) {
 			return suite{}, fmt.Errorf("%s is linked with shared libraries, which neither the tool root nor the initramfs has: build it with CGO_ENABLED=0", program)
 		}
 	}
+	if _, err := os.Stat(o.Library); err != nil {
+		return suite{}, fmt.Errorf("library to be installed: %w; \"make build\" puts it beside runcvm", err)
+	}
 	if err := checkPrefix(o.Prefix); err != nil {
 		return suite{}, err
 	}
@@ -165,7 +171,7 @@ func (o *Options) check() (suite, error) {
 }
 
 func (o *Options) installPrograms(p *printer) error {
-	for _, f := range []struct{ src, name string }{{o.Program, ProgramPath}, {o.Guest, GuestPath}} {
+	for _, f := range []struct{ src, name string }{{o.Program, ProgramPath}, {o.Guest, GuestPath}, {o.Library, LibraryPath}} {
 		dst := filepath.Join(o.Prefix, f.name)
 		if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
 			return err
@@ -208,7 +214,7 @@ func installProgram(src, dst string) (changed bool, err error) {
 
 func (o *Options) installTools(ctx context.Context, p *printer, s suite, cache string, set packageSet) error {
 	target := filepath.Join(o.Prefix, ToolRoot)
-	b := &toolRoot{tree: filepath.Join(cache, cacheTree), suite: s, set: set, runcvm: o.Program}
+	b := &toolRoot{tree: filepath.Join(cache, cacheTree), suite: s, set: set, runcvm: o.Program, library: o.Library}
 	m, changed, err := b.install(ctx, target)
 	if err != nil {
 		return err
@@ -261,7 +267,7 @@ func depmodOf(tree string) ([]string, error) {
 		_, real, err := t.Resolve(name)
 		return filepath.Join(tree, real), err
 	}
-	loader, err := path("/lib64/ld-linux-x86-64.so.2")
+	start, err := path(loader)
 	if err != nil {
 		return nil, err
 	}
@@ -270,7 +276,7 @@ func depmodOf(tree string) ([]string, error) {
 		return nil, err
 	}
 	libraries := filepath.Join(tree, "usr/lib/x86_64-linux-gnu")
-	return []string{loader, "--argv0", "depmod", "--library-path", libraries, kmod}, nil
+	return []string{start, "--argv0", "depmod", "--library-path", libraries, kmod}, nil
 }
 
 // lock keeps other installers out of the folders until the returned function is

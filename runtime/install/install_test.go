@@ -84,6 +84,16 @@ func build(t *testing.T, dir, name string) string {
 	return out
 }
 
+// library compiles the one for virtiofsd.
+func library(t *testing.T, dir string) string {
+	t.Helper()
+	out := filepath.Join(dir, "hardlinks.so")
+	if text, err := exec.Command("cc", "-shared", "-fPIC", "-o", out, "../hardlinks/hardlinks.c").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return out
+}
+
 func TestInstallRefusesDynamicPrograms(t *testing.T) {
 	testkit.Require(t, testkit.Root)
 	o := Options{Program: "/bin/ls", Guest: "/bin/ls", Prefix: filepath.Join(t.TempDir(), "p"), Docker: Docker{Skip: true}}
@@ -118,7 +128,7 @@ func installFromCache(t *testing.T, suite string) {
 	write(t, config, `{"debug": true}`)
 	o := Options{
 		Prefix: filepath.Join(dir, "prefix"), Suite: suite,
-		Program: build(t, dir, "runcvm"), Guest: build(t, dir, "runcvm-guest"),
+		Program: build(t, dir, "runcvm"), Guest: build(t, dir, "runcvm-guest"), Library: library(t, dir),
 		Docker: Docker{Config: config, PIDFile: filepath.Join(dir, "no.pid")},
 	}
 	install := func() string {

@@ -30,10 +30,11 @@ const fileList = "etc/runcvm/files.json"
 
 // toolRoot builds the container's root out of unpacked packages.
 type toolRoot struct {
-	tree   string // the unpacked packages
-	suite  suite
-	set    packageSet
-	runcvm string // our program
+	tree    string // the unpacked packages
+	suite   suite
+	set     packageSet
+	runcvm  string // our program
+	library string // hardlinks.so
 }
 
 // install puts the tool root at target, unless the one that is there was made of
@@ -81,9 +82,13 @@ func (b *toolRoot) inputs() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	library, err := kernels.FileDigest(b.library)
+	if err != nil {
+		return "", err
+	}
 	h := sha256.New()
 	table := fmt.Sprintf("%+v%+v%+v", contents, directories, emptyFiles)
-	err = json.NewEncoder(h).Encode([]any{toolsFormat, table, b.suite.name, b.suite.virtiofsd, b.set.versions(), own})
+	err = json.NewEncoder(h).Encode([]any{toolsFormat, table, b.suite.name, b.suite.virtiofsd, b.set.versions(), own, library})
 	return "sha256:" + hex.EncodeToString(h.Sum(nil)), err
 }
 
@@ -113,7 +118,14 @@ func (b *toolRoot) fill(dir string) error {
 			return err
 		}
 	}
-	return copyFile(b.runcvm, filepath.Join(dir, plan.SupervisorPath), 0o755)
+	library := filepath.Join(dir, plan.HardlinksPath)
+	if err := os.MkdirAll(filepath.Dir(library), 0o755); err != nil {
+		return err
+	}
+	return errors.Join(
+		copyFile(b.library, library, 0o644),
+		copyFile(b.runcvm, filepath.Join(dir, plan.SupervisorPath), 0o755),
+	)
 }
 
 // paths lists what is copied out of the packages: the table's items, virtiofsd,

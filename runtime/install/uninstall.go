@@ -154,7 +154,7 @@ func removeInstallation(p *printer, prefix string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{ProgramPath, GuestPath, ToolRoot, kernels.Dir} {
+	for _, name := range []string{ProgramPath, GuestPath, LibraryPath, ToolRoot, kernels.Dir} {
 		remove = append(remove, filepath.Join(prefix, name))
 	}
 	for _, name := range remove {

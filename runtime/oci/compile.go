@@ -92,7 +92,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 		KernelsDir: filepath.Join(r.Prefix, kernels.Dir),
 		Image:      metadata,
 		Bundle: plan.Bundle{
-			RootPath: root, StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec),
+			RootPath: root, UpperDir: facts.UpperDir(root), StateDir: r.StateDir(id), HostNetwork: joinsHostNetwork(spec),
 			Sockets: found, SocketFolders: folders,
 		},
 	})

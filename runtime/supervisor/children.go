@@ -54,15 +54,15 @@ func (c *children) kill() {
 
 // startChild starts a process of the plan and ends the run when it dies
 // before it may.
-func (s *Supervisor) startChild(name string, argv []string, files []*os.File) (*vmm.Child, error) {
-	return s.startChildOn(nil, name, argv, files)
+func (s *Supervisor) startChild(name string, p plan.Process, files []*os.File) (*vmm.Child, error) {
+	return s.startChildOn(nil, name, p, files)
 }
 
 // startChildOn is startChild with a terminal, nil for none.
-func (s *Supervisor) startChildOn(terminal *vmm.Terminal, name string, argv []string, files []*os.File) (*vmm.Child, error) {
-	s.log.Debug("start", "name", name, "argv", argv)
+func (s *Supervisor) startChildOn(terminal *vmm.Terminal, name string, p plan.Process, files []*os.File) (*vmm.Child, error) {
+	s.log.Debug("start", "name", name, "argv", p.Argv, "env", p.Env)
 	output := &logWriter{log: s.log, name: name}
-	child, err := vmm.StartChild(name, argv, files, output, terminal)
+	child, err := vmm.StartChild(name, p.Argv, p.Env, files, output, terminal)
 	if err != nil {
 		return nil, err
 	}
@@ -94,11 +94,11 @@ func (s *Supervisor) startChildOn(terminal *vmm.Terminal, name string, argv []st
 
 // startQEMUProcess starts QEMU, on the container's terminal where the plan says
 // that it shows the screen there.
-func (s *Supervisor) startQEMUProcess(argv []string, files []*os.File) (*vmm.Child, error) {
+func (s *Supervisor) startQEMUProcess(p plan.Process, files []*os.File) (*vmm.Child, error) {
 	if s.plan.Display.Mode != plan.DisplayCurses {
-		return s.startChild(nameQEMU, argv, files)
+		return s.startChild(nameQEMU, p, files)
 	}
-	return s.startChildOn(&vmm.Terminal{File: s.stdio.In, Type: os.Getenv("TERM")}, nameQEMU, argv, files)
+	return s.startChildOn(&vmm.Terminal{File: s.stdio.In, Type: os.Getenv("TERM")}, nameQEMU, p, files)
 }
 
 // epitaph tells who died. QEMU that ends in good order by itself was asked to
@@ -137,7 +137,7 @@ func (s *Supervisor) startShare(process string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hand virtiofsd its socket: %w", err)
 	}
-	if _, err = s.startChild(nameVirtiofsd, s.plan.Processes[process].Argv, []*os.File{file}); err != nil {
+	if _, err = s.startChild(nameVirtiofsd, s.plan.Processes[process], []*os.File{file}); err != nil {
 		return nil, err
 	}
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Net: "unix", Name: path})
@@ -180,8 +180,9 @@ func (s *Supervisor) startQEMU(ctx context.Context) error {
 	files = append(files, firmware)    // plan.FDFirmware
 	files = append(files, s.disks...)  // plan.FDFirstDisk
 	files = append(files, s.network.files...)
-	argv := slices.Concat(s.plan.Processes[plan.ProcessQEMU].Argv, s.agent.qemuArgs, s.network.qemuArgs)
-	if s.qemu, err = s.startQEMUProcess(argv, files); err != nil {
+	p := s.plan.Processes[plan.ProcessQEMU]
+	p.Argv = slices.Concat(p.Argv, s.agent.qemuArgs, s.network.qemuArgs)
+	if s.qemu, err = s.startQEMUProcess(p, files); err != nil {
 		return err
 	}
 	s.timeline.mark(milestoneQEMU)

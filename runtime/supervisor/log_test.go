@@ -84,7 +84,7 @@ func TestStillborn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	child, err := vmm.StartChild(nameQEMU, []string{"/bin/sh", "-c", "echo no such device >&2; exit 3"}, []*os.File{theirs}, new(bytes.Buffer), nil)
+	child, err := vmm.StartChild(nameQEMU, []string{"/bin/sh", "-c", "echo no such device >&2; exit 3"}, nil, []*os.File{theirs}, new(bytes.Buffer), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

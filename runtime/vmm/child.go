@@ -28,10 +28,10 @@ type Terminal struct {
 	Type string // as of $TERM; empty for xterm
 }
 
-// StartChild runs argv with files as descriptors 3 and up, of which a nil one is
+// StartChild runs argv, with env beside the search path in its environment, and with files as descriptors 3 and up, of which a nil one is
 // left out, and closes them here. What the child prints on stdout and stderr goes to log, and its last
 // lines are kept. With a terminal, that is the child's instead, but for stderr.
-func StartChild(name string, argv []string, files []*os.File, log io.Writer, terminal *Terminal) (*Child, error) {
+func StartChild(name string, argv, env []string, files []*os.File, log io.Writer, terminal *Terminal) (*Child, error) {
 	defer func() {
 		for _, f := range files {
 			f.Close()
@@ -40,7 +40,7 @@ func StartChild(name string, argv []string, files []*os.File, log io.Writer, ter
 	c := &Child{Name: name, tail: NewTail(), done: make(chan struct{})}
 	c.cmd = exec.Command(argv[0], argv[1:]...)
 	c.cmd.ExtraFiles = files
-	c.cmd.Env = []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin"}
+	c.cmd.Env = append([]string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin"}, env...)
 	c.cmd.Dir = "/"
 	out := io.MultiWriter(c.tail, log)
 	c.cmd.Stdout, c.cmd.Stderr = out, out

@@ -126,7 +126,7 @@ func TestChildEpitaph(t *testing.T) {
 		"kill -9 $$":                 "worker was killed by signal 9 (killed)",
 		"exit 0":                     "worker ended",
 	} {
-		c, err := StartChild("worker", []string{"/bin/sh", "-c", script}, nil, NewTail(), nil)
+		c, err := StartChild("worker", []string{"/bin/sh", "-c", script}, nil, nil, NewTail(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

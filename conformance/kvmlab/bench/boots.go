@@ -15,7 +15,8 @@ import (
 )
 
 // boots compares ways to boot: bare QEMU boots to a power-off by image and
-// firmware, the product's whole `runcvm run true` by firmware, and both.
+// firmware, the product's whole `runcvm run true` by firmware and machine, and
+// both.
 func (b *bench) boots(ctx context.Context) ([]row, error) {
 	bare, err := b.newBare()
 	if err != nil {
@@ -24,8 +25,8 @@ func (b *bench) boots(ctx context.Context) ([]row, error) {
 	path := func(image string, firmware ...string) func(context.Context) (float64, error) {
 		return timed(func(ctx context.Context) error { return bare.boot(ctx, image, firmware...) })
 	}
-	ours := func(firmware string) (func(context.Context) (float64, error), error) {
-		m, err := b.newMachine("boot-"+firmware, fmt.Sprintf("firmware {\n  type = %q\n}", firmware), nil, "true")
+	ours := func(name, profile string) (func(context.Context) (float64, error), error) {
+		m, err := b.newMachine("boot-"+name, profile, nil, "true")
 		return timed(func(ctx context.Context) error {
 			out, err := m.command(ctx, "run", "--bundle", m.dir, m.id).CombinedOutput()
 			if err != nil {
@@ -34,11 +35,15 @@ func (b *bench) boots(ctx context.Context) ([]row, error) {
 			return nil
 		}), err
 	}
-	seabios, err := ours("seabios")
+	seabios, err := ours("seabios", "")
 	if err != nil {
 		return nil, err
 	}
-	qboot, err := ours("qboot")
+	qboot, err := ours("qboot", "firmware {\n  type = \"qboot\"\n}")
+	if err != nil {
+		return nil, err
+	}
+	microvm, err := ours("microvm", "inherits = [\"microvm\"]")
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +53,7 @@ func (b *bench) boots(ctx context.Context) ([]row, error) {
 		row{what: "bare QEMU, boot to power-off", unit: milliseconds, first: choice{"seabios, bzImage", path("vmlinuz")}, second: elf},
 		row{what: "bare QEMU, boot to power-off", unit: milliseconds, first: elf, second: choice{"qboot, vmlinux (PVH)", path("vmlinux", "-bios", "qboot.rom")}},
 		row{what: "the whole command", unit: milliseconds, first: run, second: choice{"runcvm run true, qboot", qboot}},
+		row{what: "the whole command", unit: milliseconds, first: run, second: choice{"runcvm run true, microvm", microvm}},
 		row{what: "ours beside the bare boot", unit: milliseconds, first: run, second: elf},
 	)
 }

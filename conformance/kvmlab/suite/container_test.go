@@ -134,13 +134,17 @@ func TestStop(t *testing.T) {
 	b.must("delete", b.id)
 }
 
-// TestTwoAtOnce boots two machines at the same time.
+// TestTwoAtOnce boots two machines at the same time, by two kinds of firmware.
 func TestTwoAtOnce(t *testing.T) {
 	onKVM(t)
 	bundles := []*bundle{newBundle(t, "sleep", "infinity"), newBundle(t, "sleep", "infinity")}
+	bundles[1].profile("firmware {\n  type = \"qboot\"\n}")
 	done := make(chan harness.Result, len(bundles))
 	for _, b := range bundles {
 		b.detach()
+	}
+	for i, vendor := range []string{"SeaBIOS\n", "qboot\n"} {
+		equal(t, "the firmware's name", bundles[i].must("exec", bundles[i].id, "cat", "/sys/class/dmi/id/bios_vendor"), vendor)
 	}
 	for i, b := range bundles {
 		cmd := b.command("exec", b.id, "sh", "-c", fmt.Sprintf("cat /proc/sys/kernel/random/boot_id; exit %d", i))

@@ -81,6 +81,7 @@ var rules = []rule{
 	{"guest", nil, Container, Recreate, ofContainer},
 
 	{"oci.mounts[/vm/rootfs].source", nil, Container, None, "where the container's root is on the host"},
+	{"oci.mounts[/upper]", nil, Container, None, "where the container's root is on the host"},
 	{"oci.mounts[/vm/rootfs]", []string{"rootfs.read_only"}, Container, Recreate, "--read-only"},
 	{"oci.mounts[/run/runcvm].source", nil, Container, None, "where the container's state is on the host"},
 	{"oci.mounts[/kernel]", []string{"kernel"}, Host, Restart, theKernels},

@@ -186,6 +186,9 @@ func origin(o plan.Origin) string {
 func (s *sheet) commands(p *plan.Plan) {
 	for _, name := range slices.Sorted(maps.Keys(p.Processes)) {
 		s.title("Command line of " + name)
+		for _, variable := range p.Processes[name].Env {
+			s.line("  %s", diff.Text(variable))
+		}
 		for _, arg := range p.Processes[name].Argv {
 			s.line("  %s", diff.Text(arg))
 		}
