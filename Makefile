@@ -89,7 +89,7 @@ bench-data: setup rootfs install ## file systems and networks next to runc, for 
 bench-kvm: setup rootfs install ## on KVM: the agent's transports, vhost-net, boot paths; a table
 	@go run ./conformance/kvmlab -bench -timeout 25m -- -samples 3 -mib 16
 
-soak: setup rootfs inits install ## containers in a row and at once, and execs for a while, leave nothing behind; a swarm, a hundred thousand files
+soak: setup rootfs inits install ## containers in a row and at once, and execs for a while, leave nothing behind; a swarm, many files
 	SOAK_RUNS=$(SOAK_RUNS) SOAK_PARALLEL=20 SOAK_CHURN=$(SOAK_CHURN) SOAK_FILES=100000 SWARM_NODES=3 RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -v -timeout 6h -run '^(TestSoak|TestExecChurn|TestDiskSurvivesDeaths|TestManyFiles|TestSwarm)$$' ./conformance
 
 validation: setup install ## the OCI runtime-tools' validation suite under runc and under RunCVM; UPDATE=-update keeps the figures
