@@ -66,7 +66,7 @@ var handled = map[string]struct{ value, how string }{
 	"linux.namespaces":                         {`[{"type":"pid"},{"type":"ipc","path":"/proc/7/ns/ipc"},{"type":"network"},{"type":"mount"}]`, toWarning},
 	"linux.devices":                            {`[{"path":"/dev/ttyS0","type":"c","major":4,"minor":64}]`, toError},
 	"linux.netDevices":                         {`{"eth9":{"name":"eth9"}}`, toWarning},
-	"linux.seccomp":                            {`{"defaultAction":"SCMP_ACT_ALLOW"}`, toWarning},
+	"linux.seccomp":                            {`{"defaultAction":"SCMP_ACT_ALLOW"}`, toGuest},
 	"linux.rootfsPropagation":                  {`"rshared"`, toWarning},
 	"linux.maskedPaths":                        {`["/proc/keys"]`, toGuest},
 	"linux.readonlyPaths":                      {`["/proc/sys"]`, toGuest},

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/runcvm/runcvm/engine/seccomp"
 )
 
 // compileUnhonoured names what the spec asks for and a machine does not do.
@@ -15,9 +17,7 @@ import (
 // cgroup.
 func (c *compiler) compileUnhonoured() {
 	l, r := c.linux(), c.resources()
-	if l.Seccomp != nil && !isDefaultSeccomp(l.Seccomp) {
-		c.warn("Seccomp profile not applied", "The container has a seccomp profile of its own. The application's system calls are served by the guest's kernel, where the profile is not installed.")
-	}
+	c.compileSeccomp(l.Seccomp)
 	if n := r.Network; n != nil && (n.ClassID != nil && *n.ClassID != 0 || len(n.Priorities) > 0) {
 		c.warn("Network class and priorities not applied", "The classes and priorities of resources.network mark the sockets of the container. The machine's frames pass by its tap without them.")
 	}
@@ -101,6 +101,21 @@ func (c *compiler) warnNamespaces() {
 			c.warn("Namespace not shared", "The container is to share the %s namespace of %s. The guest has %s of its own.", n.kind, owner, n.what)
 		}
 	}
+}
+
+// compileSeccomp has the guest's kernel do what a seccomp profile of the user's own
+// says. The engine's default keeps the host's kernel from harm, which the guest's
+// programs do not reach; it would slow down each of their calls.
+func (c *compiler) compileSeccomp(profile *specs.LinuxSeccomp) {
+	if profile == nil || isDefaultSeccomp(profile) {
+		return
+	}
+	filter, err := seccomp.Compile(profile)
+	if err != nil {
+		c.warn("Seccomp profile not applied", "The container's seccomp profile is not installed in the guest: %v.", err)
+		return
+	}
+	c.plan.Guest.Seccomp = filter
 }
 
 // isDefaultSeccomp tells a container engine's default profile from one of the

@@ -456,9 +456,21 @@ type Guest struct {
 	Sysctl     map[string]string   `json:"sysctl,omitempty"`
 	// PidsLimit bounds the processes and threads of the container; 0 for no limit.
 	PidsLimit int64 `json:"pids_limit,omitempty"`
+	// Seccomp is what the container's own profile makes of system calls; nil where
+	// it has none, or the container engine's default.
+	Seccomp *SyscallFilter `json:"seccomp,omitempty"`
 	// MaskedPaths and ReadonlyPaths are those of the OCI runtime specification.
 	MaskedPaths   []string `json:"masked_paths,omitempty"`
 	ReadonlyPaths []string `json:"readonly_paths,omitempty"`
+}
+
+// SyscallFilter is a program that the kernel runs at each system call, see
+// seccomp(2).
+type SyscallFilter struct {
+	// Program is an array of struct sock_filter, little-endian.
+	Program []byte `json:"program"`
+	// Flags are SECCOMP_FILTER_FLAG_*.
+	Flags uint32 `json:"flags,omitempty"`
 }
 
 // GuestMount is a mount in the VM: see guest/api.Mount, which it becomes.

@@ -49,6 +49,7 @@ type Agent struct {
 	first   firstProcess
 
 	confinement confinement
+	filter      *api.SyscallFilter // of the processes' system calls; nil for none
 }
 
 // New returns an agent whose first process is a stage, waiting for orders.
@@ -67,6 +68,10 @@ func New(config Config) (*Agent, error) {
 	}
 	return a, nil
 }
+
+// FilterSyscalls puts every process under a filter. It must be called before the
+// first one starts.
+func (a *Agent) FilterSyscalls(filter *api.SyscallFilter) { a.filter = filter }
 
 // beside says that the entrypoint is the VM's PID 1.
 func (a *Agent) beside() bool { return a.config.Orders != 0 }

@@ -99,7 +99,7 @@ func (a *Agent) run(pid int, ch channel, request *api.Process, s *stdio, fds ...
 	}
 	o := order{Run: &runOrder{
 		Init: request.Init, PID1: request.Init && a.beside(), Stdio: s.fds,
-		Console: request.Console, PlainNewlines: request.PlainNewlines, Spec: request.Spec,
+		Console: request.Console, PlainNewlines: request.PlainNewlines, Spec: request.Spec, Filter: a.filter,
 	}}
 	for _, f := range s.child {
 		fds = append(fds, int(f.Fd()))

@@ -154,6 +154,12 @@ func (s *stage) run(o *runOrder, fds []int) error {
 	if o.PID1 {
 		become, env = becomeInit, machineEnvironment(env)
 	}
+	// As with runc: while it may, unless it may later.
+	if !spec.NoNewPrivileges {
+		if err := install(o.Filter); err != nil {
+			return err
+		}
+	}
 	if err := become(spec); err != nil {
 		return err
 	}
@@ -163,6 +169,11 @@ func (s *stage) run(o *runOrder, fds []int) error {
 	}
 	if err := s.channel.send(report{Executing: true}); err != nil {
 		return err
+	}
+	if spec.NoNewPrivileges {
+		if err := install(o.Filter); err != nil {
+			return err
+		}
 	}
 	err = execError(path, syscall.Exec(path, spec.Args, env))
 	if o.Init && !o.PID1 {

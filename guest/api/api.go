@@ -80,6 +80,13 @@ type Open struct {
 	Peer    *Peer  `json:"peer,omitempty"`    // KindSocket, but for datagrams: who has connected
 }
 
+// SyscallFilter is a filter program of seccomp(2): an array of struct sock_filter as
+// it is in memory, and SECCOMP_FILTER_FLAG_*.
+type SyscallFilter struct {
+	Program []byte `json:"program"`
+	Flags   uint32 `json:"flags,omitempty"`
+}
+
 // Peer is the user of a process in the guest that has connected to a socket.
 type Peer struct {
 	UID    uint32   `json:"uid"`
@@ -111,6 +118,9 @@ type Boot struct {
 	DNSRelay  bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
 	Sysctl    map[string]string `json:"sysctl,omitempty"`
 	PidsLimit int64             `json:"pids_limit,omitempty"` // of the container's processes and threads; 0 for none
+	// Seccomp is what each process is put under before its program runs; nil for
+	// nothing.
+	Seccomp *SyscallFilter `json:"seccomp,omitempty"`
 	// Modules is the folder, within the share, from which the kernel loads the
 	// modules that it needs later; empty for none.
 	Modules string `json:"modules,omitempty"`

@@ -119,6 +119,7 @@ func (b *boot) buildRoot(request *api.Boot) error {
 	if err != nil {
 		return err
 	}
+	b.agent.FilterSyscalls(request.Seccomp)
 	err = b.agent.BuildRoot(rootfs.Config{
 		ReadOnly: request.ReadOnly, Mounts: request.Mounts, Devices: request.Devices, DiskNodes: request.DiskNodes,
 		MaskedPaths: request.MaskedPaths, ReadonlyPaths: request.ReadonlyPaths,
