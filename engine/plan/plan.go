@@ -456,6 +456,9 @@ type Guest struct {
 	Sysctl     map[string]string   `json:"sysctl,omitempty"`
 	// PidsLimit bounds the processes and threads of the container; 0 for no limit.
 	PidsLimit int64 `json:"pids_limit,omitempty"`
+	// KnownFiles is how many files of the host the guest's kernel may keep in
+	// memory, unless they are in use; 0 for any number.
+	KnownFiles uint64 `json:"known_files,omitempty"`
 	// MaskedPaths and ReadonlyPaths are those of the OCI runtime specification.
 	MaskedPaths   []string `json:"masked_paths,omitempty"`
 	ReadonlyPaths []string `json:"readonly_paths,omitempty"`

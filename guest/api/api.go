@@ -111,6 +111,9 @@ type Boot struct {
 	DNSRelay  bool              `json:"dns_relay,omitempty"` // listen on 127.0.0.11:53, UDP and TCP
 	Sysctl    map[string]string `json:"sysctl,omitempty"`
 	PidsLimit int64             `json:"pids_limit,omitempty"` // of the container's processes and threads; 0 for none
+	// KnownFiles is how many files of the share the kernel may keep in memory,
+	// unless they are in use; 0 for any number.
+	KnownFiles uint64 `json:"known_files,omitempty"`
 	// Modules is the folder, within the share, from which the kernel loads the
 	// modules that it needs later; empty for none.
 	Modules string `json:"modules,omitempty"`

@@ -196,6 +196,7 @@ func (s *Supervisor) bootConfig() api.Boot {
 		Devices:    g.Devices,
 		Sysctl:     g.Sysctl,
 		PidsLimit:  g.PidsLimit,
+		KnownFiles: g.KnownFiles,
 		Modules:    s.plan.Kernel.SharedModules(),
 
 		MaskedPaths:   g.MaskedPaths,
