@@ -57,7 +57,7 @@ func (t *Top) WriteText(w io.Writer, _ terminal.Style) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "PID\tPPID\tUID\tS\tTHREADS\tTIME\tRSS\tAGE\tCOMMAND")
 	for _, p := range t.Processes {
-		fmt.Fprintf(table, "%d\t%d\t%d\t%s\t%d\t%s\t%s\t%s\t%s\n", p.PID, p.Parent, p.UID, p.State, p.Threads,
+		fmt.Fprintf(table, "%d\t%d\t%d\t%s\t%d\t%s\t%s\t%s\t%s\n", p.PID, p.Parent, p.UID, printable(p.State), p.Threads,
 			clock(p.CPUNanos), humanize.IBytes(uint64(max(0, p.RSSBytes))), clock(p.AgeNanos), printable(p.Command))
 	}
 	if t.More > 0 {
