@@ -2,11 +2,11 @@ package conformance
 
 import (
 	"fmt"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/runcvm/runcvm/conformance/harness"
 )
@@ -29,28 +29,11 @@ const manyFiles = `my ($dir, $n) = @ARGV; mkdir $dir or die "$dir: $!"; chdir $d
 	for (names()) { unlink or die "remove $_: $!" }
 	chdir "/"; rmdir $dir or die "$dir: $!"; print "gone\n"`
 
-// knownFiles is how many files a guest can know here beside those of a container
-// that does little: the C virtiofsd has a descriptor open for each, and the limit
-// is that of the engine, which the test has started.
-func knownFiles(t *testing.T) int {
-	t.Helper()
-	const beside = 4000
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if underTest() == "runc" || tools(t, harness.Prefix()).VirtiofsdKind != "c" || limit.Max > 1<<30 {
-		return 1 << 30
-	}
-	t.Logf("the C virtiofsd can have %d descriptors here", limit.Max)
-	return int(limit.Max) - beside //nolint:gosec // bounded above
-}
-
 // TestManyFiles makes, lists and removes SOAK_FILES files in the root and in a
 // volume, both at the same time.
 func TestManyFiles(t *testing.T) {
 	start(t)
-	count := min(number(t, "SOAK_FILES", 2500), knownFiles(t)/2)
+	count := number(t, "SOAK_FILES", 1500)
 	said := map[string]string{}
 	for _, runtime := range []string{"runc", underTest()} {
 		volume, _ := newVolume(t)
@@ -67,4 +50,29 @@ func TestManyFiles(t *testing.T) {
 		t.Fatalf("runc says %q", got)
 	}
 	equal(t, "what the files were", said[underTest()], said["runc"])
+}
+
+// TestMoreFilesThanDescriptors has a guest come to know more files than virtiofsd
+// may have descriptors: the C virtiofsd holds one for each.
+func TestMoreFilesThanDescriptors(t *testing.T) {
+	start(t)
+	vmOnly(t)
+	const limit, count = 1500, 4000
+	b := newBundle(t, process(map[string]any{
+		"args": []string{"perl", "-e", manyFiles, "/srv/many", strconv.Itoa(count)},
+	}))
+	cmd := b.command("run", "--bundle", b.dir, b.id())
+	limited := exec.CommandContext(t.Context(), "prlimit", append([]string{fmt.Sprintf("--nofile=%d:%d", limit, limit), "--", cmd.Path}, cmd.Args[1:]...)...)
+	r, err := harness.Run(limited, strings.NewReader(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes := func(step int) (n int) {
+		for i := step; i <= count; i += step {
+			n += len(fmt.Sprintf("file %d\n", i))
+		}
+		return n
+	}
+	r.Stderr = withoutWarnings(r.Stderr)
+	equal(t, "what the guest says", r, harness.Result{Stdout: fmt.Sprintf("%d files, %d bytes\nfile %d\n%d files, %d bytes\ngone\n", count, bytes(1), count, count/2, bytes(2))})
 }

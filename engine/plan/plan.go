@@ -459,6 +459,9 @@ type Guest struct {
 	// Seccomp is what the container's own profile makes of system calls; nil where
 	// it has none, or the container engine's default.
 	Seccomp *SyscallFilter `json:"seccomp,omitempty"`
+	// KnownFiles is how many files of the host the guest's kernel may keep in
+	// memory, unless they are in use; 0 for any number.
+	KnownFiles uint64 `json:"known_files,omitempty"`
 	// MaskedPaths and ReadonlyPaths are those of the OCI runtime specification.
 	MaskedPaths   []string `json:"masked_paths,omitempty"`
 	ReadonlyPaths []string `json:"readonly_paths,omitempty"`

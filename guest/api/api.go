@@ -121,6 +121,9 @@ type Boot struct {
 	// Seccomp is what each process is put under before its program runs; nil for
 	// nothing.
 	Seccomp *SyscallFilter `json:"seccomp,omitempty"`
+	// KnownFiles is how many files of the share the kernel may keep in memory,
+	// unless they are in use; 0 for any number.
+	KnownFiles uint64 `json:"known_files,omitempty"`
 	// Modules is the folder, within the share, from which the kernel loads the
 	// modules that it needs later; empty for none.
 	Modules string `json:"modules,omitempty"`

@@ -128,6 +128,9 @@ func (b *boot) buildRoot(request *api.Boot) error {
 	if err == nil && request.PidsLimit > 0 {
 		err = b.agent.LimitPids(request.PidsLimit)
 	}
+	if err == nil && request.KnownFiles > 0 {
+		go forgetFiles(request.KnownFiles)
+	}
 	if err == nil {
 		b.times.mark(api.MilestoneRoot)
 	}

@@ -197,6 +197,7 @@ func (s *Supervisor) bootConfig() api.Boot {
 		Sysctl:     g.Sysctl,
 		PidsLimit:  g.PidsLimit,
 		Seccomp:    (*api.SyscallFilter)(g.Seccomp),
+		KnownFiles: g.KnownFiles,
 		Modules:    s.plan.Kernel.SharedModules(),
 
 		MaskedPaths:   g.MaskedPaths,

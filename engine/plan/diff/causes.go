@@ -79,6 +79,7 @@ var rules = []rule{
 	{"guest.sysctl", []string{"network.mode", "network.ports"}, Container, Recreate, "--sysctl"},
 	{"guest.pids_limit", []string{"init"}, Container, Hot, "--pids-limit"},
 	{"guest.seccomp", nil, Container, Recreate, "--security-opt seccomp"},
+	{"guest.known_files", []string{"oci.nofile"}, Host, Restart, "the limit of open files that the container engine runs with"},
 	{"guest", nil, Container, Recreate, ofContainer},
 
 	{"oci.mounts[/vm/rootfs].source", nil, Container, None, "where the container's root is on the host"},
