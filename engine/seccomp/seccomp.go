@@ -220,8 +220,10 @@ func compare(a specs.LinuxSeccompArg, rest int) ([]bpf.Instruction, error) {
 		return equal(high, low, a.Value, a.ValueTwo, fail), nil
 	case specs.OpNotEqual:
 		return []bpf.Instruction{
-			high, bpf.JumpIf{Cond: bpf.JumpEqual, Val: valueHigh, SkipFalse: 2},
-			low, bpf.JumpIf{Cond: bpf.JumpEqual, Val: valueLow, SkipTrue: fail},
+			high,
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: valueHigh, SkipFalse: 2},
+			low,
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: valueLow, SkipTrue: fail},
 		}, nil
 	case specs.OpGreaterThan, specs.OpGreaterEqual:
 		cond := bpf.JumpGreaterThan
@@ -229,9 +231,11 @@ func compare(a specs.LinuxSeccompArg, rest int) ([]bpf.Instruction, error) {
 			cond = bpf.JumpGreaterOrEqual
 		}
 		return []bpf.Instruction{
-			high, bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: valueHigh, SkipTrue: 3},
+			high,
+			bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: valueHigh, SkipTrue: 3},
 			bpf.JumpIf{Cond: bpf.JumpEqual, Val: valueHigh, SkipFalse: 2 + fail},
-			low, bpf.JumpIf{Cond: cond, Val: valueLow, SkipFalse: fail},
+			low,
+			bpf.JumpIf{Cond: cond, Val: valueLow, SkipFalse: fail},
 		}, nil
 	case specs.OpLessThan, specs.OpLessEqual:
 		cond := bpf.JumpLessThan
@@ -239,9 +243,11 @@ func compare(a specs.LinuxSeccompArg, rest int) ([]bpf.Instruction, error) {
 			cond = bpf.JumpLessOrEqual
 		}
 		return []bpf.Instruction{
-			high, bpf.JumpIf{Cond: bpf.JumpLessThan, Val: valueHigh, SkipTrue: 3},
+			high,
+			bpf.JumpIf{Cond: bpf.JumpLessThan, Val: valueHigh, SkipTrue: 3},
 			bpf.JumpIf{Cond: bpf.JumpEqual, Val: valueHigh, SkipFalse: 2 + fail},
-			low, bpf.JumpIf{Cond: cond, Val: valueLow, SkipFalse: fail},
+			low,
+			bpf.JumpIf{Cond: cond, Val: valueLow, SkipFalse: fail},
 		}, nil
 	}
 	return nil, fmt.Errorf("the comparison %q is not known", a.Op)
@@ -250,9 +256,11 @@ func compare(a specs.LinuxSeccompArg, rest int) ([]bpf.Instruction, error) {
 // equal compares what a mask leaves of an argument.
 func equal(high, low bpf.LoadAbsolute, mask, value uint64, fail uint8) []bpf.Instruction {
 	return []bpf.Instruction{
-		high, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: uint32(mask >> 32)},
+		high,
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: uint32(mask >> 32)},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(value >> 32), SkipFalse: 3 + fail},
-		low, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: uint32(mask)}, //nolint:gosec // a half
+		low,
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: uint32(mask)},               //nolint:gosec // a half
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(value), SkipFalse: fail}, //nolint:gosec // a half
 	}
 }

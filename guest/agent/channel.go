@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -87,7 +88,7 @@ func (c channel) send(v any, fds ...int) error {
 		} else {
 			n, err = unix.SendmsgN(c.fd, frame, oob, nil, unix.MSG_NOSIGNAL)
 		}
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
