@@ -55,6 +55,9 @@ func (c *compiler) kernelArguments() []string {
 		// Skips the rewriting of locks for several CPUs, a sixth of the boot.
 		args = append(args, "noreplace-smp")
 	}
+	if c.emptySocket() {
+		args = append(args, "possible_cpus=1") // nothing is set aside for another
+	}
 	if m := c.plan.Machine; m.MaxMemoryMiB > 0 && m.MemoryMiB <= lowMemoryMiB {
 		// Since memory may come above 4 GiB, the kernel would set 64 MiB aside for
 		// devices that reach none of it. Virtio's reach all; these are 4 MiB.

@@ -56,11 +56,14 @@ func (c *compiler) qemuArguments() []string {
 	}
 	model, properties := c.cpuModel()
 	q.Properties("cpu", model, properties...)
-	smp := []qemu.Property{qemu.Number("cpus", m.CPUs)}
-	if m.MaxCPUs > 0 {
+	smp, sockets := []qemu.Property{qemu.Number("cpus", m.CPUs)}, 1
+	switch {
+	case m.MaxCPUs > 0:
 		smp = append(smp, qemu.Number("maxcpus", m.MaxCPUs))
+	case c.emptySocket():
+		smp, sockets = append(smp, qemu.Number("maxcpus", m.CPUs+1)), 2
 	}
-	q.Properties("smp", "", append(smp, qemu.Number("sockets", 1), qemu.Number("cores", m.MostCPUs()), qemu.Number("threads", 1))...)
+	q.Properties("smp", "", append(smp, qemu.Number("sockets", sockets), qemu.Number("cores", m.MostCPUs()), qemu.Number("threads", 1))...)
 	c.addMemory(&q)
 	c.addFirmware(&q)
 	q.Value("kernel", k.Image)
@@ -89,6 +92,15 @@ func (c *compiler) qemuArguments() []string {
 	c.displayDevices(&q)
 	c.addMemoryDevices(&q)
 	return q.Args()
+}
+
+// emptySocket says that the machine has a socket that no vCPU comes to. In
+// translation QEMU leaves out the barriers of a guest that can only have one vCPU.
+// Yet others read the guest's rings at the same time: virtiofsd, vhost-net, the
+// threads of disks. A guest that has just asked to be interrupted could look for
+// what is done before they saw that it asks, and would then wait for ever.
+func (c *compiler) emptySocket() bool {
+	return c.plan.Machine.Accel == "tcg" && c.plan.Machine.MostCPUs() == 1
 }
 
 func (c *compiler) machineProperties() []qemu.Property {

@@ -146,7 +146,7 @@ func (m *machine) qemuArguments(config lab.Config) []string {
 	args := []string{
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35,memory-backend=ram",
-		"-smp", fmt.Sprint(config.Job.CPUs), "-m", fmt.Sprintf("%dM", labMemoryMiB),
+		"-smp", fmt.Sprintf("cpus=%d,maxcpus=%d", config.Job.CPUs, config.Job.CPUs+1), "-m", fmt.Sprintf("%dM", labMemoryMiB),
 		"-object", fmt.Sprintf("memory-backend-memfd,id=ram,size=%dM,share=on", labMemoryMiB),
 		"-kernel", filepath.Join(kernel, "vmlinuz"), "-initrd", m.path("initramfs"), "-append", commandLine,
 		"-chardev", "file,id=console,path=" + filepath.Join(m.results, consoleLog), "-serial", "chardev:console",
