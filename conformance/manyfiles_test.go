@@ -33,7 +33,7 @@ const manyFiles = `my ($dir, $n) = @ARGV; mkdir $dir or die "$dir: $!"; chdir $d
 // volume, both at the same time.
 func TestManyFiles(t *testing.T) {
 	start(t)
-	count := number(t, "SOAK_FILES", 1500)
+	count := number(t, "SOAK_FILES", 400)
 	said := map[string]string{}
 	for _, runtime := range []string{"runc", underTest()} {
 		volume, _ := newVolume(t)
