@@ -39,12 +39,12 @@ var caches = []string{"always", "auto", "none"}
 // host's.
 func (b *bench) filesystem(ctx context.Context) error {
 	fmt.Printf("\nworkloads in a container, --memory 1g, medians of %d\n", workloadSamples)
-	dir, err := b.probe(ctx)
+	options, err := b.withProbe(ctx)
 	if err != nil {
 		return err
 	}
 	names, labels := []string{"fs-runc"}, []string{"runc"}
-	options := []string{"--memory", "1g", "--volume", filepath.Join(dir, "probe") + ":/usr/local/bin/probe:ro"}
+	options = append(options, "--memory", "1g")
 	remove, err := b.idle(ctx, names[0], "runc", options...)
 	if err != nil {
 		return err
@@ -83,9 +83,16 @@ func (b *bench) filesystem(ctx context.Context) error {
 	return nil
 }
 
-// probe builds the tests' program, and returns the folder that has it.
-func (b *bench) probe(ctx context.Context) (string, error) {
-	return b.engine.Scratch, harness.BuildProbe(ctx, "./conformance/probe", b.engine.Scratch)
+// withProbe are the options that give a container the tests' program, which is built
+// for the first that has them.
+func (b *bench) withProbe(ctx context.Context) ([]string, error) {
+	if !b.probeBuilt {
+		if err := harness.BuildProbe(ctx, "./conformance/probe", b.engine.Scratch); err != nil {
+			return nil, err
+		}
+		b.probeBuilt = true
+	}
+	return []string{"--volume", filepath.Join(b.engine.Scratch, "probe") + ":/usr/local/bin/probe:ro"}, nil
 }
 
 // nanos runs a program in a container that writes how long it took, in nanoseconds,

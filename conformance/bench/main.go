@@ -32,6 +32,8 @@ func main() {
 type bench struct {
 	engine  *harness.Engine
 	samples int
+
+	probeBuilt bool // see withProbe
 }
 
 // usual are the parts that take a minute together.

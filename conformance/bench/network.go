@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -22,7 +21,7 @@ const (
 // and under runcvm: throughput both ways are the same, as each is the other's.
 func (b *bench) network(ctx context.Context) error {
 	fmt.Printf("\ntwo containers on a network, medians of %d\n", b.samples)
-	dir, err := b.probe(ctx)
+	options, err := b.withProbe(ctx)
 	if err != nil {
 		return err
 	}
@@ -30,7 +29,7 @@ func (b *bench) network(ctx context.Context) error {
 		return err
 	}
 	defer func() { _, _ = b.docker(context.WithoutCancel(ctx), "network", "rm", "bench") }()
-	options := []string{"--network", "bench", "--volume", filepath.Join(dir, "probe") + ":/usr/local/bin/probe:ro"}
+	options = append(options, "--network", "bench")
 	runtimes := []string{"runc", "runcvm"}
 	for _, runtime := range runtimes {
 		for _, role := range []string{"server", "client"} {

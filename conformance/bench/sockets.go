@@ -17,18 +17,18 @@ const socketMiB = 64
 // sockets compares how fast a program in a container fills a server on the host
 // by a unix socket that is a volume, and how soon it has a short answer.
 func (b *bench) sockets(ctx context.Context) error {
-	dir, err := b.probe(ctx)
+	options, err := b.withProbe(ctx)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, "s")
+	path := filepath.Join(b.engine.Scratch, "s")
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
 	go serveCounts(listener)
-	options := []string{"--volume", path + ":/run/s", "--volume", filepath.Join(dir, "probe") + ":/usr/local/bin/probe:ro"}
+	options = append(options, "--volume", path+":/run/s")
 	var figures []figure
 	for _, verb := range [][]string{{"fill", strconv.Itoa(socketMiB)}, {"answers", "200"}} {
 		for _, runtime := range []string{"runc", "runcvm"} {

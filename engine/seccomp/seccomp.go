@@ -203,6 +203,15 @@ func conditions(args []specs.LinuxSeccompArg, then uint32) ([][]bpf.Instruction,
 	return blocks, nil
 }
 
+// orders are the comparisons by order, of the high halves of two numbers, and where
+// these are equal of the low ones.
+var orders = map[specs.LinuxSeccompOperator]struct{ high, low bpf.JumpTest }{
+	specs.OpGreaterThan:  {bpf.JumpGreaterThan, bpf.JumpGreaterThan},
+	specs.OpGreaterEqual: {bpf.JumpGreaterThan, bpf.JumpGreaterOrEqual},
+	specs.OpLessThan:     {bpf.JumpLessThan, bpf.JumpLessThan},
+	specs.OpLessEqual:    {bpf.JumpLessThan, bpf.JumpLessOrEqual},
+}
+
 // compare goes on behind itself when the argument is so, else skips the rest of
 // instructions that follow.
 func compare(a specs.LinuxSeccompArg, rest int) ([]bpf.Instruction, error) {
@@ -225,29 +234,14 @@ func compare(a specs.LinuxSeccompArg, rest int) ([]bpf.Instruction, error) {
 			low,
 			bpf.JumpIf{Cond: bpf.JumpEqual, Val: valueLow, SkipTrue: fail},
 		}, nil
-	case specs.OpGreaterThan, specs.OpGreaterEqual:
-		cond := bpf.JumpGreaterThan
-		if a.Op == specs.OpGreaterEqual {
-			cond = bpf.JumpGreaterOrEqual
-		}
+	}
+	if o, ok := orders[a.Op]; ok {
 		return []bpf.Instruction{
 			high,
-			bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: valueHigh, SkipTrue: 3},
+			bpf.JumpIf{Cond: o.high, Val: valueHigh, SkipTrue: 3},
 			bpf.JumpIf{Cond: bpf.JumpEqual, Val: valueHigh, SkipFalse: 2 + fail},
 			low,
-			bpf.JumpIf{Cond: cond, Val: valueLow, SkipFalse: fail},
-		}, nil
-	case specs.OpLessThan, specs.OpLessEqual:
-		cond := bpf.JumpLessThan
-		if a.Op == specs.OpLessEqual {
-			cond = bpf.JumpLessOrEqual
-		}
-		return []bpf.Instruction{
-			high,
-			bpf.JumpIf{Cond: bpf.JumpLessThan, Val: valueHigh, SkipTrue: 3},
-			bpf.JumpIf{Cond: bpf.JumpEqual, Val: valueHigh, SkipFalse: 2 + fail},
-			low,
-			bpf.JumpIf{Cond: cond, Val: valueLow, SkipFalse: fail},
+			bpf.JumpIf{Cond: o.low, Val: valueLow, SkipFalse: fail},
 		}, nil
 	}
 	return nil, fmt.Errorf("the comparison %q is not known", a.Op)

@@ -29,7 +29,7 @@ const (
 // Processes lists the container's processes, by the numbers that they have there.
 // Those that end meanwhile are left out.
 func (a *Agent) Processes() (api.Processes, error) {
-	names, err := readNames(procDir)
+	entries, err := os.ReadDir(procDir)
 	if err != nil {
 		return api.Processes{}, err
 	}
@@ -40,12 +40,12 @@ func (a *Agent) Processes() (api.Processes, error) {
 	}
 	numbers := map[int]int{} // the guest's to the container's
 	var found []task
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		t, err := readTask(filepath.Join(procDir, name))
+		t, err := readTask(filepath.Join(procDir, entry.Name()))
 		if err != nil || len(t.numbers) <= depth || t.flags&kernelThread != 0 {
 			continue // no more there, or the guest's own
 		}
@@ -66,15 +66,6 @@ func (a *Agent) Processes() (api.Processes, error) {
 		all.List = append(all.List, t.stat)
 	}
 	return all, nil
-}
-
-func readNames(dir string) ([]string, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return d.Readdirnames(-1)
 }
 
 // task is what the kernel tells of a process.

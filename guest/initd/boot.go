@@ -129,7 +129,7 @@ func (b *boot) buildRoot(request *api.Boot) error {
 		err = b.agent.LimitPids(request.PidsLimit)
 	}
 	if err == nil && request.KnownFiles > 0 {
-		go forgetFiles(request.KnownFiles)
+		guarded(func() { forgetFiles(request.KnownFiles) })
 	}
 	if err == nil {
 		b.times.mark(api.MilestoneRoot)

@@ -17,9 +17,6 @@ import (
 	"github.com/runcvm/runcvm/runtime/supervisor/control"
 )
 
-// topLimit bounds how long a machine may take to tell its processes.
-const topLimit = 30 * time.Second
-
 // Top is what runs in a container.
 type Top struct {
 	FormatVersion string            `json:"format_version"`
@@ -35,7 +32,7 @@ func (r *Runtime) Top(ctx context.Context, asked string) (*Top, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, topLimit)
+	ctx, cancel := context.WithTimeout(ctx, control.ProcessesLimit)
 	defer cancel()
 	conn, err := control.Dial(ctx, c.dir, func() bool { return false })
 	if err != nil {

@@ -140,12 +140,9 @@ func (s *Supervisor) awaitEntrypoint(ctx context.Context) error {
 	}
 }
 
-// processesLimit bounds how long the guest may take to tell its processes.
-const processesLimit = 30 * time.Second
-
 // processes asks the guest what runs in the container.
 func (s *Supervisor) processes(ctx context.Context) control.Reply {
-	ctx, cancel := context.WithTimeout(ctx, processesLimit)
+	ctx, cancel := context.WithTimeout(ctx, control.ProcessesLimit)
 	defer cancel()
 	if err := s.awaitEntrypoint(ctx); err != nil {
 		return control.Reply{Error: err.Error()}

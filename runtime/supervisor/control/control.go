@@ -74,6 +74,9 @@ type Signal struct {
 // some mebibytes at a time.
 const UpdateLimit = 3 * time.Minute
 
+// ProcessesLimit bounds how long the guest may take to tell its processes.
+const ProcessesLimit = 30 * time.Second
+
 // Update changes the running machine. Zero fields leave what they are about as it
 // is.
 type Update struct {
