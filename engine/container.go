@@ -43,8 +43,9 @@ func (c *compiler) compileContainer() {
 	slices.Sort(o.Capabilities)
 	o.NoFile = min(openFiles, c.facts.Host.MaxOpenFiles)
 	if n := c.facts.Host.MaxOpenFiles; n > 0 && c.facts.Tools.VirtiofsdKind == "c" {
-		// The rest is for what a guest comes to know before it has forgotten others.
-		c.plan.Guest.KnownFiles = o.NoFile / 4 * 3
+		// The rest is for what a guest comes to know before it has forgotten others: a
+		// folder's listing brings thousands at once.
+		c.plan.Guest.KnownFiles = o.NoFile / 2
 		if n < fewOpenFiles {
 			c.warn("Few open files", "The container engine's limit of open files is %d, and the C virtiofsd needs one for each file that the guest has in use or in memory: a guest that uses more at once fails with \"too many open files\", and one that knows more asks for them again. Raise LimitNOFILE of the engine's service.", n)
 		}

@@ -34,18 +34,26 @@ func forgetFiles(limit uint64) {
 			// Those that stay are in use.
 			next = max(limit, known+limit/8)
 		}
-		time.Sleep(untilKnown(known, next))
+		time.Sleep(untilKnown(known, next, limit))
 	}
 }
 
 // untilKnown is how long a guest that knows so many files takes, at the least,
-// until it knows the others.
-func untilKnown(known, others uint64) time.Duration {
+// until it knows the others. Where the limit is so low that more than a quarter of
+// it could come to be known meanwhile, it is counted more often.
+func untilKnown(known, others, limit uint64) time.Duration {
+	least := min(countOftenEvery, timeFor(limit/4))
 	if known >= others {
-		return countOftenEvery
+		return least
 	}
-	left := min(others-known, uint64(countSeldomEvery/time.Second)*knownFilesRate)
-	return max(countOftenEvery, time.Duration(left)*time.Second/knownFilesRate) //nolint:gosec // bounded above
+	return max(least, timeFor(others-known))
+}
+
+// timeFor is how long a guest takes, at the least, to know so many more files; no
+// longer than it may be until they are counted.
+func timeFor(files uint64) time.Duration {
+	files = min(files, uint64(countSeldomEvery/time.Second)*knownFilesRate)
+	return time.Duration(files) * time.Second / knownFilesRate //nolint:gosec // bounded above
 }
 
 // knownFiles counts the inodes of FUSE in the kernel's memory, by its table of

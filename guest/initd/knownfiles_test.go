@@ -21,15 +21,17 @@ func TestKnownFiles(t *testing.T) {
 
 func TestUntilKnown(t *testing.T) {
 	for _, k := range []struct {
-		known, others uint64
-		want          time.Duration
+		known, others, limit uint64
+		want                 time.Duration
 	}{
-		{0, 15_000, 750 * time.Millisecond},
-		{0, 1 << 40, countSeldomEvery},
-		{14_999, 15_000, countOftenEvery},
-		{16_000, 15_000, countOftenEvery},
+		{0, 15_000, 15_000, 750 * time.Millisecond},
+		{0, 1 << 40, 1 << 40, countSeldomEvery},
+		{14_999, 15_000, 15_000, countOftenEvery},
+		{16_000, 15_000, 15_000, countOftenEvery},
+		{799, 800, 800, 10 * time.Millisecond},
+		{900, 800, 800, 10 * time.Millisecond},
 	} {
-		if got := untilKnown(k.known, k.others); got != k.want {
+		if got := untilKnown(k.known, k.others, k.limit); got != k.want {
 			t.Errorf("%d of %d: %s, want %s", k.known, k.others, got, k.want)
 		}
 	}
