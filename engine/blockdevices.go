@@ -18,13 +18,14 @@ import (
 const blockDeviceDir = "/dev/runcvm"
 
 // compileHostDevices sorts the devices of the spec: those of any kernel are made
-// in the guest, block devices become disks, and others are refused, since their
-// drivers are in the host's kernel. A privileged container has all devices of the
+// in the guest, block devices become disks, IOMMU groups PCI devices, and others are
+// refused, since their drivers are in the host's kernel. A privileged container has all devices of the
 // host without naming any: those are left out.
 func (c *compiler) compileHostDevices() {
-	var foreign, refused []string
+	var foreign, refused, container []string
 	privileged := c.allowsAllDevices()
 	for _, d := range c.linux().Devices {
+		group, isGroup := c.vfioGroup(d)
 		standard, pseudo := pseudoDevices[[2]int64{d.Major, d.Minor}]
 		character := d.Type == "c" || d.Type == "u"
 		switch {
@@ -38,11 +39,18 @@ func (c *compiler) compileHostDevices() {
 			foreign = append(foreign, d.Path)
 		case d.Type == "b":
 			c.addBlockDevice(d)
+		case character && isGroup:
+			c.addVFIOGroup(d, group)
+		case character && d.Major == vfioContainer.major && d.Minor == vfioContainer.minor:
+			container = append(container, d.Path)
 		case character:
 			refused = append(refused, d.Path)
 		default:
 			foreign = append(foreign, d.Path)
 		}
+	}
+	if len(c.plan.Machine.VFIO) == 0 { // else the machine has what it is for
+		refused = append(refused, container...)
 	}
 	if len(foreign) > 0 {
 		c.warn("Host devices not passed to the guest",
@@ -50,7 +58,7 @@ func (c *compiler) compileHostDevices() {
 	}
 	if len(refused) > 0 {
 		c.diags.Errorf("Device of the host not supported",
-			"The container is to have these character devices: %s. Their drivers are in the host's kernel, and the machine has a kernel of its own, which cannot use them; block devices become disks of it. Leave out --device for them, or run this container with runc.", strings.Join(refused, ", "))
+			"The container is to have these character devices: %s. Their drivers are in the host's kernel, and the machine has a kernel of its own, which cannot use them; block devices become disks of it, and IOMMU groups of the driver vfio-pci (/dev/vfio/NUMBER) PCI devices. Leave out --device for them, or run this container with runc.", strings.Join(refused, ", "))
 	}
 	if len(c.plan.BlockDevices) > 0 && len(c.plan.Disks)+len(c.plan.BlockDevices) > maxDisks {
 		c.diags.Errorf("Too many disks", "A machine has at most %d disks. The profile declares %d, and the container has %d block devices of the host beside.", maxDisks, len(c.plan.Disks), len(c.plan.BlockDevices))

@@ -41,6 +41,7 @@ func (c *compiler) compileContainer() {
 		o.Capabilities = append(o.Capabilities, "CAP_NET_RAW")
 	}
 	slices.Sort(o.Capabilities)
+	o.LockMemory = len(c.plan.Machine.VFIO) > 0
 	o.NoFile = min(openFiles, c.facts.Host.MaxOpenFiles)
 	if n := c.facts.Host.MaxOpenFiles; n > 0 && c.facts.Tools.VirtiofsdKind == "c" {
 		// The rest is for what a guest comes to know before it has forgotten others: a
@@ -98,7 +99,16 @@ func (c *compiler) compileDevices() {
 	o := &c.plan.OCI
 	o.Devices = []specs.LinuxDevice{}
 	o.DeviceRules = []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}
-	for _, d := range needed {
+	c.giveDevices(needed)
+	c.compileHostDevices()
+	c.giveDevices(c.vfioNodes())
+	c.checkMMIODevices()
+}
+
+// giveDevices lets the machine's processes use devices of the host.
+func (c *compiler) giveDevices(devices []device) {
+	o := &c.plan.OCI
+	for _, d := range devices {
 		mode, root := defaultDeviceMode, uint32(0)
 		major, minor := d.major, d.minor
 		o.Devices = append(o.Devices, specs.LinuxDevice{
@@ -108,6 +118,4 @@ func (c *compiler) compileDevices() {
 			Allow: true, Type: "c", Major: &major, Minor: &minor, Access: "rw",
 		})
 	}
-	c.compileHostDevices()
-	c.checkMMIODevices()
 }

@@ -56,6 +56,7 @@ func (c *compiler) compileMachine() {
 		m.OverheadMiB += translationMiB
 	}
 	c.plan.Machine = m
+	c.compileVFIO()
 }
 
 // compileMaxCPUs decides how many vCPUs the machine has room for.

@@ -74,6 +74,7 @@ func (c *compiler) qemuArguments() []string {
 	q.Properties("mon", "", qemu.Property{Name: "chardev", Value: "qmp"}, qemu.Property{Name: "mode", Value: "control"})
 	q.Socket("console", plan.FDConsole)
 	c.addConsole(&q)
+	c.vfioArguments(&q) // first, since their places are fixed
 	bus := qemu.Bus(m.Bus)
 	if c.plan.Agent.Transport == plan.TransportSerial {
 		q.Append(qemu.AgentPort(bus, plan.FDAgent))
@@ -86,8 +87,9 @@ func (c *compiler) qemuArguments() []string {
 	}
 	c.diskArguments(&q)
 	c.blockDeviceArguments(&q)
+	noPorts := 0 // no interface that comes later needs one
 	for i := range c.plan.Network.Slots {
-		q.Device(qemu.PCIeRootPort{ID: qemu.Slot(i), Bus: "pcie.0", Chassis: i + 1})
+		q.Device(qemu.PCIeRootPort{ID: qemu.Slot(i), Bus: "pcie.0", Chassis: i + 1, IOReserve: &noPorts})
 	}
 	c.displayDevices(&q)
 	c.addMemoryDevices(&q)

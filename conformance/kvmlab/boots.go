@@ -58,7 +58,7 @@ func (m *machine) runOnce(ctx context.Context, config lab.Config) (report lab.Re
 	if err := m.writeInitramfs(config); err != nil {
 		return report, err
 	}
-	if err := m.makeDisk(ctx); err != nil {
+	if err := m.makeDisks(ctx); err != nil {
 		return report, err
 	}
 	path := filepath.Join(m.results, lab.ReportFile)

@@ -41,7 +41,7 @@ func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
 // commandLine is the kernel's. The lab's own boot counts, and each character on
 // the console costs an exit.
 const commandLine = "console=ttyS0 quiet panic=-1 cryptomgr.notests tsc=reliable no_timer_check " +
-	"random.trust_cpu=on nowatchdog mitigations=off"
+	"random.trust_cpu=on nowatchdog mitigations=off intel_iommu=on iommu=pt"
 
 // writeInitramfs appends the lab's PID 1 to the initramfs of the installed
 // kernel, which has the modules that a root by virtiofs needs. The kernel
@@ -75,9 +75,16 @@ func (m *machine) writeInitramfs(config lab.Config) error {
 		cpio.WriteTrailer(archive), f.Close())
 }
 
-// makeDisk makes the scratch disk, with the scratch folder's content. It needs
-// no journal: it does not outlive the lab.
-func (m *machine) makeDisk(ctx context.Context) error {
+// passedDiskSize is in bytes.
+const passedDiskSize = 1 << 20
+
+// makeDisks makes the scratch disk, with the scratch folder's content, and an empty
+// one, which a test passes to a machine. They need no journal: they do not outlive the
+// lab.
+func (m *machine) makeDisks(ctx context.Context) error {
+	if err := os.WriteFile(m.path(lab.PassedDisk), make([]byte, passedDiskSize), 0o600); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(m.path("disk")); err != nil { // an earlier lab's
 		return err
 	}
@@ -140,7 +147,8 @@ func (m *machine) boot(ctx context.Context, config lab.Config) error {
 }
 
 // qemuArguments describes the lab: a processor with AMD's virtualisation, the
-// host's root, the folder of results, the disk, and the port of the output.
+// host's root, the folder of results, the disks, and the port of the output. Of the
+// disks, one is behind an IOMMU and a port of its own, so that it can be passed on.
 func (m *machine) qemuArguments(config lab.Config) []string {
 	kernel := config.KernelDir
 	args := []string{
@@ -151,6 +159,10 @@ func (m *machine) qemuArguments(config lab.Config) []string {
 		"-kernel", filepath.Join(kernel, "vmlinuz"), "-initrd", m.path("initramfs"), "-append", commandLine,
 		"-chardev", "file,id=console,path=" + filepath.Join(m.results, consoleLog), "-serial", "chardev:console",
 		"-drive", "if=virtio,format=raw,cache=unsafe,file=" + m.path("disk"),
+		"-device", "intel-iommu,intremap=on",
+		"-device", "pcie-root-port,id=passed-port,chassis=1",
+		"-drive", "if=none,id=passed,format=raw,cache=unsafe,file=" + m.path(lab.PassedDisk),
+		"-device", "virtio-blk-pci,bus=passed-port,drive=passed,serial=" + lab.PassedDisk + ",disable-legacy=on,iommu_platform=on",
 		"-device", "virtio-serial-pci", "-chardev", fmt.Sprintf("socket,id=port,fd=%d", firstFD),
 		"-device", "virtserialport,chardev=port,name=" + lab.PortName,
 	}

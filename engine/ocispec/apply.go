@@ -49,8 +49,14 @@ func applyProcess(s *specs.Spec, o *plan.OCI) {
 	if o.NoFile > 0 {
 		p.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: o.NoFile, Soft: o.NoFile}}
 	}
+	if o.LockMemory {
+		p.Rlimits = append(p.Rlimits, specs.POSIXRlimit{Type: "RLIMIT_MEMLOCK", Hard: unlimited, Soft: unlimited})
+	}
 	p.NoNewPrivileges = true
 }
+
+// unlimited is RLIM_INFINITY.
+const unlimited = math.MaxUint64
 
 func applyResources(l *specs.Linux, o *plan.OCI) {
 	if l.Resources == nil {

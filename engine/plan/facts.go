@@ -42,6 +42,24 @@ type Host struct {
 	// HugePages are the sizes of huge pages that the kernel has, the smallest
 	// first.
 	HugePages []HugePages `json:"huge_pages,omitempty"`
+	// VFIO are the IOMMU groups with a device that the driver vfio-pci has, by
+	// their numbers.
+	VFIO []VFIOGroup `json:"vfio,omitempty"`
+}
+
+// VFIOGroup is an IOMMU group: PCI devices that only one user may have together.
+type VFIOGroup struct {
+	Number int `json:"number"`
+	// Major and Minor are those of /dev/vfio/NUMBER; 0 when there is none.
+	Major   int64       `json:"major,omitempty"`
+	Minor   int64       `json:"minor,omitempty"`
+	Devices []PCIDevice `json:"devices"` // by their addresses
+}
+
+// PCIDevice is a PCI device of the host.
+type PCIDevice struct {
+	Address string `json:"address"`          // DOMAIN:BUS:DEVICE.FUNCTION: "0000:01:00.0"
+	Driver  string `json:"driver,omitempty"` // that has it; empty when none has
 }
 
 // HugePages are the host's huge pages of one size.

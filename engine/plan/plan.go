@@ -118,9 +118,29 @@ type Machine struct {
 	MemoryMiB    int    `json:"memory_mib"`
 	MaxMemoryMiB int    `json:"max_memory_mib,omitempty"`
 	Memory       Memory `json:"memory"`
+	// VFIO are the PCI devices of the host that are the machine's. Its RAM stays in
+	// the host's memory as a whole, since they reach it.
+	VFIO []VFIODevice `json:"vfio,omitempty"`
 	// OverheadMiB is what the memory limit of the container's cgroup grows by:
 	// QEMU, its translation buffer, virtiofsd, the supervisor.
 	OverheadMiB int `json:"overhead_mib"`
+}
+
+// VFIODevice is a PCI device of the host that is the machine's.
+type VFIODevice struct {
+	Address string `json:"address"` // on the host: "0000:01:00.0"
+	Group   int    `json:"group"`   // the number of its IOMMU group
+	// Slot is the place of its port on the machine's root bus.
+	Slot int `json:"slot"`
+}
+
+// PassedSlots are the places of the ports of VFIO.
+func (m *Machine) PassedSlots() []int {
+	var slots []int
+	for _, d := range m.VFIO {
+		slots = append(slots, d.Slot)
+	}
+	return slots
 }
 
 // MinMemoryMiB is the least RAM of a machine: what Debian's kernel and an initramfs
@@ -131,9 +151,10 @@ const MinMemoryMiB = 96
 func (m *Machine) MostCPUs() int { return max(m.CPUs, m.MaxCPUs) }
 
 // LeastMemoryMiB is the RAM that the machine has at least while it runs: huge pages
-// go to the guest as a whole, and do not come back one by one.
+// go to the guest as a whole, and do not come back one by one; nor do those that
+// devices of the host reach.
 func (m *Machine) LeastMemoryMiB() int {
-	if m.Memory.PageKiB > 0 {
+	if m.Memory.PageKiB > 0 || len(m.VFIO) > 0 {
 		return m.MemoryMiB
 	}
 	return min(m.MemoryMiB, MinMemoryMiB)
@@ -512,6 +533,9 @@ type OCI struct {
 	// NoFile is the supervisor's RLIMIT_NOFILE: the C virtiofsd holds one
 	// descriptor for each inode that the guest knows. 0 leaves it as it is.
 	NoFile uint64 `json:"nofile"`
+	// LockMemory says that the supervisor's processes may keep any amount of memory
+	// from being moved (RLIMIT_MEMLOCK), as VFIO does with the machine's RAM.
+	LockMemory bool `json:"lock_memory,omitempty"`
 }
 
 // supervisorThreads is what the processes outside of the machine may start:

@@ -84,6 +84,15 @@ type VhostUserFS struct {
 
 func (d VhostUserFS) driver() string { return d.Bus.driver("vhost-user-fs") }
 
+// VFIO is a PCI device of the host.
+type VFIO struct {
+	ID   string `json:"id"`
+	Bus  string `json:"bus"`
+	Host string `json:"host"` // DOMAIN:BUS:DEVICE.FUNCTION
+}
+
+func (VFIO) driver() string { return "vfio-pci" }
+
 // VirtioBalloon takes memory from the guest when it is asked to.
 type VirtioBalloon struct {
 	Bus Bus    `json:"-"`

@@ -176,14 +176,16 @@ func numbers(first, n int) []string {
 	return list
 }
 
-// PCIeRootPort is an empty slot for a device that comes later: the root bus takes
+// PCIeRootPort is a slot for one device, which may come later: the root bus takes
 // none while the machine runs.
 type PCIeRootPort struct {
 	ID      string `json:"id"`
 	Bus     string `json:"bus"`
-	Chassis int    `json:"chassis"` // its number, which no other has
-	// IOReserve is 0: devices of today need no I/O ports.
-	IOReserve int `json:"io-reserve"`
+	Addr    string `json:"addr,omitempty"` // on the bus; QEMU chooses one of the others
+	Chassis int    `json:"chassis"`        // its number, which no other has
+	// IOReserve is how many I/O ports are kept for it; nil for as many as the
+	// device has.
+	IOReserve *int `json:"io-reserve,omitempty"`
 }
 
 func (PCIeRootPort) driver() string { return "pcie-root-port" }

@@ -203,6 +203,8 @@ type firstProcess struct {
 	pidNS   *os.File
 	mountNS *os.File
 	share   *os.File // see MountShare; nil without a share
+	ownsDev bool     // the container's /dev is its own
+	root    *os.File // see KeepRoot; nil without
 	modules *os.File // see KeepModules; nil without modules
 	volumes *os.File // likewise of MountVolumes
 }
@@ -214,8 +216,11 @@ func (f *firstProcess) kill(r *Reaper, timeout time.Duration) error {
 	case <-time.After(timeout):
 		return fmt.Errorf("the container's processes did not end within %v of SIGKILL", timeout)
 	}
-	// The namespace's descriptor alone keeps the container's mounts.
+	// These descriptors alone keep the container's mounts.
 	f.mountNS.Close()
+	if f.root != nil {
+		f.root.Close()
+	}
 	f.pidNS.Close()
 	return nil
 }

@@ -106,7 +106,38 @@ func (f *firstProcess) mountShare(tag, dir string) (*os.File, error) {
 // directories are the agent's.
 func (a *Agent) BuildRoot(c rootfs.Config) error {
 	c.Share, c.Root = a.config.ShareDir, a.config.RootDir
+	a.first.ownsDev = rootfs.OwnsDev(c.Mounts)
 	return a.first.order(order{Root: &c})
+}
+
+// KeepRoot keeps the container's root open, for MakeDevice, once it is built. A /dev
+// that is a volume is not the container's own, and stays as it is.
+func (a *Agent) KeepRoot() (err error) {
+	if a.first.ownsDev {
+		a.first.root, err = os.OpenFile("/proc/"+strconv.Itoa(a.first.pid)+"/root", unix.O_PATH|unix.O_DIRECTORY, 0)
+	}
+	return err
+}
+
+// MakeDevice makes a node in the container's /dev. One that is there stays.
+func (a *Agent) MakeDevice(d api.Device) error {
+	if a.first.root == nil {
+		return nil
+	}
+	return rootfs.MakeDevice(a.first.rootPath(), d)
+}
+
+// RemoveDevice removes a node of the container's /dev, if it is there.
+func (a *Agent) RemoveDevice(path string) error {
+	if a.first.root == nil {
+		return nil
+	}
+	return rootfs.RemoveDevice(a.first.rootPath(), path)
+}
+
+// rootPath is the path of the open root.
+func (f *firstProcess) rootPath() string {
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.root.Fd())
 }
 
 // order sends an order to the first process's stage and waits for its answer.

@@ -124,6 +124,9 @@ type Boot struct {
 	// KnownFiles is how many files of the share the kernel may keep in memory,
 	// unless they are in use; 0 for any number.
 	KnownFiles uint64 `json:"known_files,omitempty"`
+	// PassedSlots are the places on the root bus of the ports of devices that are
+	// the host's: their drivers are loaded, and the container has their nodes.
+	PassedSlots []int `json:"passed_slots,omitempty"`
 	// Modules is the folder, within the share, from which the kernel loads the
 	// modules that it needs later; empty for none.
 	Modules string `json:"modules,omitempty"`

@@ -128,6 +128,9 @@ func (b *boot) buildRoot(request *api.Boot) error {
 	if err == nil && request.PidsLimit > 0 {
 		err = b.agent.LimitPids(request.PidsLimit)
 	}
+	if err == nil && len(request.PassedSlots) > 0 {
+		err = newPassed(b.agent, request.PassedSlots).start()
+	}
 	if err == nil && request.KnownFiles > 0 {
 		guarded(func() { forgetFiles(request.KnownFiles) })
 	}

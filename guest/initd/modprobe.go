@@ -65,9 +65,14 @@ func Modprobe(args []string) int {
 		return 0
 	}
 	if !errors.Is(err, errNoModule) { // much of what a kernel asks for is nowhere
-		_ = os.WriteFile("/dev/kmsg", fmt.Appendf(nil, "<4>runcvm-guest: modprobe %s: %v\n", strings.Join(args, " "), err), 0)
+		kernelLog("modprobe %s: %v", strings.Join(args, " "), err)
 	}
 	return 1
+}
+
+// kernelLog leaves a warning in the kernel's log.
+func kernelLog(format string, args ...any) {
+	_ = os.WriteFile("/dev/kmsg", fmt.Appendf(nil, "<4>runcvm-guest: "+format+"\n", args...), 0)
 }
 
 // errNoModule says that no module has the name or alias.

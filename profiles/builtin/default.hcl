@@ -34,6 +34,9 @@ profile "default" {
     cpu_model    = "auto"
     cpu_features = []
 
+    # PCI devices of the host.
+    vfio = []
+
     # No virtual machines within the machine.
     nested = false
 

@@ -24,13 +24,13 @@ policy "built-in" {
     ]
     # These give the guest more of the host's kernel, or take its processors; those
     # of the kernel and the password's are files of the host; sockets lead to its programs;
-    # memory is set aside for one machine; the log of debug.runtime is one that stays, and a
+    # PCI devices are the host's own, memory is set aside for one machine; the log of debug.runtime is one that stays, and a
     # breakpoint waits for who has the host.
     deny = [
       "machine.nested", "kvm.kernel_irqchip", "kvm.lost_tick_policy", "kvm.halt_poll", "kvm.hint_dedicated", "kvm.pmu",
       "security.sys_admin", "network.vhost", "nic.vhost", "agent.transport", "var.*",
       "kernel.image", "kernel.initramfs", "kernel.modules_dir", "display.password_file",
-      "machine.max_cpus", "machine.max_memory", "machine.memory_backend", "machine.prealloc", "machine.cpu_features",
+      "machine.max_cpus", "machine.max_memory", "machine.memory_backend", "machine.prealloc", "machine.cpu_features", "machine.vfio",
       "debug.runtime", "debug.breakpoints", "volumes.sockets",
     ]
   }

@@ -80,8 +80,13 @@ func readHost() (plan.Host, error) {
 	if err != nil {
 		return plan.Host{}, err
 	}
+	vfio, err := readVFIO(pciDriversDir, vfioDir)
+	if err != nil {
+		return plan.Host{}, err
+	}
 	return plan.Host{
 		HugePages:    hugePages,
+		VFIO:         vfio,
 		Architecture: runtime.GOARCH,
 		Kernel:       release,
 		CPUs:         cpus,

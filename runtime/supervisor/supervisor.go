@@ -139,6 +139,7 @@ func (s *Supervisor) run(ctx context.Context) (int, error) {
 		s.startVirtiofsd,
 		s.breakpoint(plan.BreakPostNet),
 		s.openDisks,
+		s.checkVFIO,
 		s.breakpoint(plan.BreakPreQEMU),
 		s.startQEMU,
 		s.bootGuest,
@@ -190,15 +191,16 @@ func (s *Supervisor) bootGuest(ctx context.Context) error {
 func (s *Supervisor) bootConfig() api.Boot {
 	g := &s.plan.Guest
 	boot := api.Boot{
-		Hostname:   g.Hostname,
-		Domainname: g.Domainname,
-		ReadOnly:   s.plan.Rootfs.ReadOnly,
-		Devices:    g.Devices,
-		Sysctl:     g.Sysctl,
-		PidsLimit:  g.PidsLimit,
-		Seccomp:    (*api.SyscallFilter)(g.Seccomp),
-		KnownFiles: g.KnownFiles,
-		Modules:    s.plan.Kernel.SharedModules(),
+		Hostname:    g.Hostname,
+		Domainname:  g.Domainname,
+		ReadOnly:    s.plan.Rootfs.ReadOnly,
+		Devices:     g.Devices,
+		Sysctl:      g.Sysctl,
+		PidsLimit:   g.PidsLimit,
+		Seccomp:     (*api.SyscallFilter)(g.Seccomp),
+		KnownFiles:  g.KnownFiles,
+		PassedSlots: s.plan.Machine.PassedSlots(),
+		Modules:     s.plan.Kernel.SharedModules(),
 
 		MaskedPaths:   g.MaskedPaths,
 		ReadonlyPaths: g.ReadonlyPaths,

@@ -58,7 +58,7 @@ func (s *sheet) glance(p *plan.Plan) {
 		row{"root", fmt.Sprintf("%s of %s, cache %s%s", p.Rootfs.Type, diff.Text(p.Rootfs.HostPath), p.Rootfs.Cache, map[bool]string{true: ", read-only"}[p.Rootfs.ReadOnly])},
 		row{"volumes", volumes(p)},
 		row{"disks", disks(p)},
-		row{"devices", blockDevices(p)},
+		row{"devices", devices(p)},
 		row{"network", p.Network.Mode},
 		row{"init", p.Init.Mode + because(p.Init.Reason)},
 		row{"cgroupfs", p.Cgroupfs.Mode + map[bool]string{true: ", read-only"}[p.Cgroupfs.ReadOnly] + because(p.Cgroupfs.Reason)},
@@ -131,11 +131,14 @@ func disks(p *plan.Plan) string {
 	return strings.Join(list, ", ")
 }
 
-// blockDevices lists the host's block devices.
-func blockDevices(p *plan.Plan) string {
+// devices lists the host's block devices and PCI devices.
+func devices(p *plan.Plan) string {
 	var list []string
 	for _, d := range p.BlockDevices {
 		list = append(list, fmt.Sprintf("%s (the host's %d:%d%s)", diff.Text(d.Node.Path), d.Node.Major, d.Node.Minor, map[bool]string{true: ", read-only"}[d.ReadOnly]))
+	}
+	for _, d := range p.Machine.VFIO {
+		list = append(list, fmt.Sprintf("the host's PCI device %s (IOMMU group %d)", d.Address, d.Group))
 	}
 	return strings.Join(list, ", ")
 }

@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -53,6 +54,25 @@ func (t tree) populateDev() error {
 		if err := unix.Symlinkat(l[1], dev.fd, l[0]); err != nil && err != unix.EEXIST {
 			return fmt.Errorf("make /dev/%s: %w", l[0], err)
 		}
+	}
+	return nil
+}
+
+// MakeDevice makes a node in a root that is built.
+func MakeDevice(root string, d api.Device) error { return tree{path: root}.makeDevice(d) }
+
+// RemoveDevice removes a node of a root, if it is there.
+func RemoveDevice(root, path string) error {
+	parent, err := tree{path: root}.open(filepath.Dir(path))
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer parent.close()
+	if err := unix.Unlinkat(parent.fd, filepath.Base(path), 0); err != nil && err != unix.ENOENT {
+		return err
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func Build(c Config) error {
 			return fmt.Errorf("mount %q (%s): %w", m.Destination, m.Type, err)
 		}
 	}
-	if ownsDev(c.Mounts) {
+	if OwnsDev(c.Mounts) {
 		if err := t.populateDev(); err != nil {
 			return err
 		}
@@ -89,9 +89,9 @@ func Build(c Config) error {
 	return nil
 }
 
-// ownsDev says whether /dev is a file system of the container's own, to be
+// OwnsDev says whether /dev is a file system of the container's own, to be
 // filled by us: a volume there is the user's.
-func ownsDev(mounts []api.Mount) bool {
+func OwnsDev(mounts []api.Mount) bool {
 	owns := false
 	for _, m := range mounts {
 		if filepath.Clean(m.Destination) == "/dev" {
