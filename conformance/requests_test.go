@@ -69,6 +69,21 @@ ENV RUNCVM_CPUS=2
 	equal(t, "vCPUs, kernel argument and vsyscall page", r.Stderr, "2\nasked=label\n1\n")
 }
 
+// TestRandomAddresses sees whether programs are at other addresses each time: not
+// where a patch turns that off, but in the profile "secure" always.
+func TestRandomAddresses(t *testing.T) {
+	vmOnly(t)
+	start(t)
+	const script = `grep -o norandmaps /proc/cmdline; cat /proc/sys/kernel/randomize_va_space
+		for i in 1 2 3 4; do grep -m 1 'libc.so' /proc/self/maps; done | sort -u | wc -l`
+	patched := "norandmaps\n"
+	if got := must(t, run(t, image, "sh", "-c", script)); got != patched+"0\n1\n" {
+		equal(t, "without the patch", got, "2\n4\n")
+		patched = ""
+	}
+	equal(t, "secure", must(t, run(t, "--env", "RUNCVM_PROFILE=secure", image, "sh", "-c", script)), patched+"2\n4\n")
+}
+
 // TestPolicy has a host whose policy keeps images from kernel arguments and
 // bounds memory. It runs alone: a folder's policies count for every create.
 func TestPolicy(t *testing.T) {
