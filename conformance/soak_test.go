@@ -29,8 +29,16 @@ func number(t *testing.T, name string, fallback int) int {
 	return n
 }
 
+// soakWorkers is how many containers run side by side while many run one after
+// another: about what two processors can do.
+const soakWorkers = 2
+
+// spareDescriptors is how many more open files the engine's daemons may have after
+// many containers: they open some for a while.
+const spareDescriptors = 10
+
 // TestSoak runs many containers one after another and some at once. None
-// fails, and nothing is left of them.
+// fails, and nothing is left of them: not more open files in the engine either.
 func TestSoak(t *testing.T) {
 	e := alone(t)
 	before, err := e.Snapshot()
@@ -38,9 +46,15 @@ func TestSoak(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("in a row", func(t *testing.T) {
-		for i := range number(t, "SOAK_RUNS", 20) {
-			soakRun(t, i)
-		}
+		runs := number(t, "SOAK_RUNS", 20)
+		soakRuns(t, 0, runs/10)
+		early := descriptors(t)
+		soakRuns(t, runs/10, runs)
+		eventually(t, "the engine's open files are as many as before", func() bool {
+			late := descriptors(t)
+			t.Logf("open files of the engine: %d after %d runs, %d after %d", early, runs/10, late, runs)
+			return late <= early+spareDescriptors
+		})
 	})
 	t.Run("at once", func(t *testing.T) {
 		var wg sync.WaitGroup
@@ -50,6 +64,33 @@ func TestSoak(t *testing.T) {
 		wg.Wait()
 	})
 	nothingLeft(t, before)
+}
+
+// descriptors counts the engine's open files.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	n, err := suite.engine.Descriptors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// soakRuns runs the containers of these numbers, but for the last.
+func soakRuns(t *testing.T, first, end int) {
+	start := time.Now()
+	var next atomic.Int64
+	next.Store(int64(first))
+	var wg sync.WaitGroup
+	for range soakWorkers {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < end; i = int(next.Add(1)) - 1 {
+				soakRun(t, i)
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%d runs took %s", end-first, time.Since(start).Round(time.Second))
 }
 
 // soakRun runs a container that reads, writes and returns a code of its own.

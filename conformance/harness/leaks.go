@@ -16,8 +16,8 @@ import (
 type Snapshot []string
 
 // Snapshot lists everything that exists now on behalf of this engine's
-// containers: processes, links, mounts, network namespaces, cgroups, state
-// folders. Docker's own network namespaces are mounts; it keeps their empty
+// containers: processes, links, queueing disciplines (which hold the filters of tc),
+// mounts, network namespaces, shared memory, cgroups, state folders. Docker's own network namespaces are mounts; it keeps their empty
 // files for a minute more.
 func (e *Engine) Snapshot() (Snapshot, error) {
 	var s Snapshot
@@ -29,6 +29,20 @@ func (e *Engine) Snapshot() (Snapshot, error) {
 		}
 		s = append(s, links...)
 	}
+	for _, args := range [][]string{{"qdisc", "show"}, {"-n", e.NetNS, "qdisc", "show"}} {
+		out, err := exec.Command("tc", args...).Output()
+		if err != nil {
+			return nil, fmt.Errorf("tc %s: %w", strings.Join(args, " "), err)
+		}
+		for line := range strings.Lines(string(out)) {
+			s = append(s, fmt.Sprintf("%s (tc %s)", strings.TrimSpace(line), strings.Join(args, " ")))
+		}
+	}
+	segments, err := sharedMemory()
+	if err != nil {
+		return nil, err
+	}
+	s = append(s, segments...)
 	for _, m := range append(mountsBelow(e.Scratch), mountsBelow(RunDir())...) {
 		if m == e.path("docker-run", "netns", "default") {
 			continue // dockerd makes it for the first container of --network host, and keeps it
@@ -50,6 +64,42 @@ func (e *Engine) Snapshot() (Snapshot, error) {
 		s = append(s, "cgroup "+dir)
 	}
 	return s, nil
+}
+
+// sharedMemory lists that of the host: POSIX's, which are files, and System V's.
+func sharedMemory() ([]string, error) {
+	files, err := filepath.Glob("/dev/shm/*")
+	if err != nil {
+		return nil, err
+	}
+	table, err := os.ReadFile("/proc/sysvipc/shm")
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, path := range files {
+		found = append(found, "file "+path)
+	}
+	_, rows, _ := strings.Cut(string(table), "\n") // the first line has the columns' names
+	for row := range strings.Lines(rows) {
+		if fields := strings.Fields(row); len(fields) > 1 {
+			found = append(found, "shared memory segment "+fields[1])
+		}
+	}
+	return found, nil
+}
+
+// Descriptors counts the open files of the engine's two daemons.
+func (e *Engine) Descriptors() (int, error) {
+	count := 0
+	for _, c := range []*child{e.dockerd, e.containerd} {
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.proc.Pid))
+		if err != nil {
+			return 0, err
+		}
+		count += len(entries)
+	}
+	return count, nil
 }
 
 // LeftBehind polls until nothing is there that was not there before, and after
