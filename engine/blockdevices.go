@@ -22,10 +22,9 @@ const blockDeviceDir = "/dev/runcvm"
 // refused, since their drivers are in the host's kernel. A privileged container has all devices of the
 // host without naming any: those are left out.
 func (c *compiler) compileHostDevices() {
-	var foreign, refused, container []string
+	var foreign, refused []string
 	privileged := c.allowsAllDevices()
 	for _, d := range c.linux().Devices {
-		group, isGroup := c.vfioGroup(d)
 		standard, pseudo := pseudoDevices[[2]int64{d.Major, d.Minor}]
 		character := d.Type == "c" || d.Type == "u"
 		switch {
@@ -39,18 +38,12 @@ func (c *compiler) compileHostDevices() {
 			foreign = append(foreign, d.Path)
 		case d.Type == "b":
 			c.addBlockDevice(d)
-		case character && isGroup:
-			c.addVFIOGroup(d, group)
-		case character && d.Major == vfioContainer.major && d.Minor == vfioContainer.minor:
-			container = append(container, d.Path)
+		case character && c.isVFIO(d):
 		case character:
 			refused = append(refused, d.Path)
 		default:
 			foreign = append(foreign, d.Path)
 		}
-	}
-	if len(c.plan.Machine.VFIO) == 0 { // else the machine has what it is for
-		refused = append(refused, container...)
 	}
 	if len(foreign) > 0 {
 		c.warn("Host devices not passed to the guest",

@@ -103,6 +103,7 @@ func (c *compiler) compileDevices() {
 	c.compileHostDevices()
 	c.giveDevices(c.vfioNodes())
 	c.checkMMIODevices()
+	c.checkRootBus()
 }
 
 // giveDevices lets the machine's processes use devices of the host.

@@ -63,6 +63,11 @@ func (c *compiler) kernelArguments() []string {
 		// devices that reach none of it. Virtio's reach all; these are 4 MiB.
 		args = append(args, "swiotlb=2048")
 	}
+	if len(c.plan.Machine.VFIO) > 0 {
+		// A disk with two controllers is else one of neither, which the guest would not
+		// know for a device of the host.
+		args = append(args, "nvme_core.multipath=N")
+	}
 	if c.plan.Machine.Accel == "kvm" {
 		// kvm-clock tells the guest the frequency of its counter, which is the
 		// machine's own: nothing to say about clocks.

@@ -24,18 +24,36 @@ const (
 // memory.
 var vfioContainer = device{vfioDir + "/vfio", 10, 196}
 
-// Places of the ports of VFIO devices on the root bus: behind those that QEMU gives
-// to what has no place of its own.
+// Places of the ports of VFIO devices on the root bus, where the guest looks for
+// them. QEMU gives the others to what has no certain place, from the first on.
 const (
 	firstVFIOSlot = 0x10
 	maxVFIO       = 12
 )
 
+// rootBusPlaces is how many devices a q35's root bus takes: of 32, the first and the
+// last are the chipset's.
+const rootBusPlaces = 30
+
 // pciAddress is an address as the kernel and lspci write it.
 var pciAddress = regexp.MustCompile(`^(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
 
-// compileVFIO gives the machine the host's PCI devices that the profile names.
+// compileVFIO gives the machine the host's PCI devices that the profile names, then
+// those whose IOMMU groups the container is to have. A privileged container has all
+// groups without naming any.
 func (c *compiler) compileVFIO() {
+	c.compileNamedVFIO()
+	if c.allowsAllDevices() {
+		return
+	}
+	for _, d := range c.linux().Devices {
+		if group, ok := c.vfioGroup(d); ok && d.Type != "b" {
+			c.addVFIOGroup(d, group)
+		}
+	}
+}
+
+func (c *compiler) compileNamedVFIO() {
 	blame := c.blame(schema.MachineVFIO.Attribute)
 	for _, name := range schema.MachineVFIO.Of(c.profile) {
 		address := strings.ToLower(name)
@@ -111,6 +129,16 @@ func (c *compiler) vfioGroup(d specs.LinuxDevice) (plan.VFIOGroup, bool) {
 	return plan.VFIOGroup{}, false
 }
 
+// isVFIO says whether the machine has what a character device is for: the devices of
+// an IOMMU group, or any of VFIO for the device that all groups need.
+func (c *compiler) isVFIO(d specs.LinuxDevice) bool {
+	if d.Major == vfioContainer.major && d.Minor == vfioContainer.minor {
+		return len(c.plan.Machine.VFIO) > 0
+	}
+	_, isGroup := c.vfioGroup(d)
+	return isGroup
+}
+
 // addVFIO gives the machine a device, unless it has it.
 func (c *compiler) addVFIO(group plan.VFIOGroup, address, blame string) {
 	m := &c.plan.Machine
@@ -132,7 +160,8 @@ func (c *compiler) addVFIO(group plan.VFIOGroup, address, blame string) {
 		return
 	}
 	for _, other := range group.Devices {
-		// What the kernel itself says is safe: vfio_dev_driver_allowed.
+		// About what the kernel finds safe: ports are bridges, which do nothing by
+		// themselves, and the others are drivers that let nobody use a device.
 		if !slices.Contains([]string{"", vfioDriver, "pci-stub", "pcieport"}, other.Driver) {
 			c.diags.Errorf("IOMMU group in use",
 				"The PCI device %s is in one IOMMU group (%d) with %s, which the host's driver %s uses: a machine with the one could reach the other. Give that to %s too (driverctl set-override %s %s).%s",
@@ -167,5 +196,32 @@ func (c *compiler) vfioArguments(q *qemu.CommandLine) {
 		port := "vfio-port" + strconv.Itoa(i)
 		q.Device(qemu.PCIeRootPort{ID: port, Bus: "pcie.0", Addr: fmt.Sprintf("%#x", d.Slot), Chassis: c.plan.Network.Slots + i + 1})
 		q.Device(qemu.VFIO{ID: "vfio" + strconv.Itoa(i), Bus: port, Host: d.Address})
+	}
+}
+
+// checkRootBus reports more devices than the root bus has places for. It counts one
+// interface where there may be some: the supervisor sees them first.
+func (c *compiler) checkRootBus() {
+	p := c.plan
+	if p.Machine.Bus != busPCI {
+		return
+	}
+	const always = 3 // the share, the balloon, and what the agent speaks by
+	disks := len(p.Disks) + len(p.BlockDevices)
+	count := always + disks + p.Network.Slots + len(p.Machine.VFIO)
+	for _, there := range []bool{
+		p.Rootfs.VolumesCache != "", p.Machine.MaxMemoryMiB > 0, p.Machine.USB, p.Display.VGA != noVGA,
+	} {
+		if there {
+			count++
+		}
+	}
+	if p.Network.Mode != plan.ModeNone {
+		count += max(1, len(p.Network.NICs))
+	}
+	if count > rootBusPlaces {
+		c.diags.Errorf("Too many devices",
+			"The machine would have %d devices, of which %d are disks, %d PCI devices of the host and %d slots for networks that come later (network.slots), and its bus has places for %d. Use fewer of them.",
+			count, disks, len(p.Machine.VFIO), p.Network.Slots, rootBusPlaces)
 	}
 }

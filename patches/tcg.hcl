@@ -26,9 +26,9 @@ patch "tcg-processor" {
 }
 
 patch "tcg-addresses" {
-  when     = (profile.machine.accel == "tcg" || profile.machine.accel == "auto" && !host.kvm) && version_compare(host.qemu, "10.0") < 0
-  reason   = "QEMU 7.2 translates a program and its libraries anew for each address that they are loaded at, as 10.0 does not, and the guest's kernel loads them at other ones each time: a short program takes two to three times as long. With sysctl.kernel.randomize_va_space=2 in kernel.append the guest has random addresses all the same."
-  upstream = "https://gitlab.com/qemu-project/qemu/-/blob/v7.2.0/accel/tcg/tb-hash.h"
+  when     = (profile.machine.accel == "tcg" || profile.machine.accel == "auto" && !host.kvm) && version_compare(host.qemu, "8.0") < 0
+  reason   = "QEMU 7.2 translates a program and its libraries anew for each address that they are loaded at, as later ones do not, and the guest's kernel loads them at other ones each time: a short program takes two to three times as long. With sysctl.kernel.randomize_va_space=2 in kernel.append the guest has random addresses all the same."
+  upstream = "https://gitlab.com/qemu-project/qemu/-/issues/2092"
 
   set {
     kernel {

@@ -66,7 +66,7 @@ var (
 		Doc: `Whether the machine has a USB controller (xHCI) with a tablet, a pointer that is where the one of the display is. The guest's kernel needs drivers for both; Debian's cloud kernel has none.`,
 	})
 	MachineVFIO = attr[[]string](Attribute{
-		Block: "machine", Name: "vfio", Rules: "max=12,dive,required,printascii,max=12",
+		Block: "machine", Name: "vfio", Rules: "max=64,dive,required,printascii,max=12",
 		Doc: `PCI devices of the host that become the machine's, by their addresses: ["0000:01:00.0"]. The host's driver vfio-pci has to have them, with all devices of their IOMMU groups. The machine's whole RAM is then taken from the start.`,
 	})
 	KVMKernelIRQChip = attr[string](Attribute{

@@ -16,8 +16,9 @@ import (
 type Snapshot []string
 
 // Snapshot lists everything that exists now on behalf of this engine's
-// containers: processes, links, queueing disciplines (which hold the filters of tc),
-// mounts, network namespaces, shared memory, cgroups, state folders. Docker's own network namespaces are mounts; it keeps their empty
+// containers: processes, links, mounts, network namespaces, cgroups, state folders.
+// Queueing disciplines, which hold the filters of tc, and shared memory are those of
+// the whole host. Docker's own network namespaces are mounts; it keeps their empty
 // files for a minute more.
 func (e *Engine) Snapshot() (Snapshot, error) {
 	var s Snapshot

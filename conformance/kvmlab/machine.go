@@ -147,8 +147,9 @@ func (m *machine) boot(ctx context.Context, config lab.Config) error {
 }
 
 // qemuArguments describes the lab: a processor with AMD's virtualisation, the
-// host's root, the folder of results, the disks, and the port of the output. Of the
-// disks, one is behind an IOMMU and a port of its own, so that it can be passed on.
+// host's root, the folder of results, the disks, and the port of the output. One
+// of the disks and a network card, which is connected to nothing, are behind an IOMMU
+// and a port each, so that they can be passed on.
 func (m *machine) qemuArguments(config lab.Config) []string {
 	kernel := config.KernelDir
 	args := []string{
@@ -163,6 +164,8 @@ func (m *machine) qemuArguments(config lab.Config) []string {
 		"-device", "pcie-root-port,id=passed-port,chassis=1",
 		"-drive", "if=none,id=passed,format=raw,cache=unsafe,file=" + m.path(lab.PassedDisk),
 		"-device", "virtio-blk-pci,bus=passed-port,drive=passed,serial=" + lab.PassedDisk + ",disable-legacy=on,iommu_platform=on",
+		"-device", "pcie-root-port,id=passed-port2,chassis=2",
+		"-device", "virtio-net-pci,bus=passed-port2,mac=" + lab.PassedMAC + ",disable-legacy=on,iommu_platform=on",
 		"-device", "virtio-serial-pci", "-chardev", fmt.Sprintf("socket,id=port,fd=%d", firstFD),
 		"-device", "virtserialport,chardev=port,name=" + lab.PortName,
 	}

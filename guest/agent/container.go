@@ -119,7 +119,8 @@ func (a *Agent) KeepRoot() (err error) {
 	return err
 }
 
-// MakeDevice makes a node in the container's /dev. One that is there stays.
+// MakeDevice makes a node in the container's /dev. One of another device that is
+// there stays, and is an error.
 func (a *Agent) MakeDevice(d api.Device) error {
 	if a.first.root == nil {
 		return nil
@@ -127,12 +128,12 @@ func (a *Agent) MakeDevice(d api.Device) error {
 	return rootfs.MakeDevice(a.first.rootPath(), d)
 }
 
-// RemoveDevice removes a node of the container's /dev, if it is there.
-func (a *Agent) RemoveDevice(path string) error {
+// RemoveDevice removes the device's node from the container's /dev, if it is there.
+func (a *Agent) RemoveDevice(d api.Device) error {
 	if a.first.root == nil {
 		return nil
 	}
-	return rootfs.RemoveDevice(a.first.rootPath(), path)
+	return rootfs.RemoveDevice(a.first.rootPath(), d)
 }
 
 // rootPath is the path of the open root.

@@ -68,6 +68,7 @@ const commandLine = "/proc/cmdline"
 
 // run boots and serves. It returns when the VM cannot go on.
 func run(times *timeline, config agent.Config) error {
+	unix.Umask(0) // nodes and folders have the modes that they are given
 	config.Reaper, config.Spawn = agent.NewReaper(), guarded
 	config.ShareDir, config.RootDir = shareDir, rootDir
 	a, err := agent.New(config)

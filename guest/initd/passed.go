@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/runcvm/runcvm/guest/agent"
@@ -22,11 +23,16 @@ const (
 	rootBus = "/devices/pci0000:00"
 )
 
+// passedName begins the names of their interfaces.
+const passedName = "passed"
+
 // passed are the devices that the host has passed to the machine, with all that
 // their drivers make of them: interfaces of a card, disks and their partitions.
 type passed struct {
 	agent *agent.Agent
 	ports []string // where the devices are in sysfs: "/devices/pci0000:00/0000:00:10.0/"
+
+	interfaces int // that have a name
 }
 
 func newPassed(a *agent.Agent, slots []int) *passed {
@@ -44,14 +50,8 @@ func (p *passed) start() error {
 	if err := p.agent.KeepRoot(); err != nil {
 		return err
 	}
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_KOBJECT_UEVENT)
+	fd, err := listenForEvents() // before the first look, so that nothing comes between
 	if err != nil {
-		return fmt.Errorf("listen for the kernel's events of devices: %w", err)
-	}
-	const kernelsOwn = 1 // the group; udev's own messages go to another
-	// Before the first look, so that nothing comes between.
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: kernelsOwn}); err != nil {
-		_ = unix.Close(fd)
 		return fmt.Errorf("listen for the kernel's events of devices: %w", err)
 	}
 	p.lookAround()
@@ -60,6 +60,20 @@ func (p *passed) start() error {
 		p.follow(fd)
 	})
 	return nil
+}
+
+// listenForEvents opens a socket with what the kernel tells of devices.
+func listenForEvents() (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_KOBJECT_UEVENT)
+	if err != nil {
+		return -1, err
+	}
+	const kernelsOwn = 1 // the group; udev's own messages go to another
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: kernelsOwn}); err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // lookAround takes up all that is there, and what the drivers loaded for that have
@@ -88,7 +102,7 @@ func (p *passed) lookAround() {
 func (p *passed) follow(fd int) {
 	buffer := make([]byte, 64<<10)
 	for {
-		n, err := unix.Read(fd, buffer)
+		event, err := nextEvent(fd, buffer)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.ENOBUFS): // some were lost
@@ -97,9 +111,22 @@ func (p *passed) follow(fd int) {
 			kernelLog("the kernel's events of devices: %v", err)
 			return
 		default:
-			p.hear(parseEvent(buffer[:n]))
+			p.hear(event)
 		}
 	}
+}
+
+// nextEvent waits for a message, and returns nothing for one that is not the
+// kernel's: whoever may administer the network can send here.
+func nextEvent(fd int, buffer []byte) (map[string]string, error) {
+	n, from, err := unix.Recvfrom(fd, buffer, 0)
+	if err != nil {
+		return nil, err
+	}
+	if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
+		return nil, nil
+	}
+	return parseEvent(buffer[:n]), nil
 }
 
 // hear takes one event.
@@ -112,10 +139,15 @@ func (p *passed) hear(event map[string]string) {
 	case "add":
 		p.takeUp(path)
 	case "remove":
-		if name := event["DEVNAME"]; name != "" {
-			if err := p.agent.RemoveDevice("/dev/" + name); err != nil {
-				kernelLog("the node /dev/%s: %v", name, err)
-			}
+		if event["DEVNAME"] == "" {
+			return
+		}
+		d, err := nodeOf(event, event["SUBSYSTEM"])
+		if err == nil {
+			err = p.agent.RemoveDevice(d)
+		}
+		if err != nil {
+			kernelLog("the node of %s: %v", path, err)
 		}
 	}
 }
@@ -123,6 +155,9 @@ func (p *passed) hear(event map[string]string) {
 // has says whether a path of sysfs is that of a passed device, or of what comes of
 // one.
 func (p *passed) has(path string) bool {
+	if filepath.Clean(path) != path {
+		return false
+	}
 	for _, port := range p.ports {
 		if strings.HasPrefix(path, port) {
 			return true
@@ -142,10 +177,16 @@ func (p *passed) takeUp(path string) {
 	if alias := properties["MODALIAS"]; alias != "" && properties["DRIVER"] == "" {
 		Modprobe([]string{alias})
 	}
+	if index := properties["IFINDEX"]; index != "" {
+		if err := p.name(index, properties["INTERFACE"]); err != nil {
+			kernelLog("%v", err)
+		}
+	}
 	if properties["DEVNAME"] == "" {
 		return
 	}
-	d, err := nodeOf(path, properties)
+	subsystem, _ := os.Readlink(filepath.Join(sysDir, path, "subsystem"))
+	d, err := nodeOf(properties, filepath.Base(subsystem))
 	if err == nil {
 		err = p.agent.MakeDevice(d)
 	}
@@ -154,8 +195,25 @@ func (p *passed) takeUp(path string) {
 	}
 }
 
-// nodeOf is the node of a device in sysfs, as devtmpfs has it.
-func nodeOf(path string, properties map[string]string) (api.Device, error) {
+// name gives a new interface a name that no network of the container's has.
+func (p *passed) name(index, now string) error {
+	number, err := strconv.Atoi(index)
+	if err != nil || strings.HasPrefix(now, passedName) {
+		return err
+	}
+	l, err := netlink.LinkByIndex(number)
+	if err != nil {
+		return fmt.Errorf("the interface %s: %w", now, err)
+	}
+	if err := rename(l, passedName+strconv.Itoa(p.interfaces)); err != nil {
+		return err
+	}
+	p.interfaces++
+	return nil
+}
+
+// nodeOf is the node of a device with these properties in sysfs, as devtmpfs has it.
+func nodeOf(properties map[string]string, subsystem string) (api.Device, error) {
 	d := api.Device{Path: "/dev/" + properties["DEVNAME"], Type: "c"}
 	var err error
 	if d.Major, err = strconv.ParseInt(properties["MAJOR"], 10, 64); err != nil {
@@ -173,7 +231,7 @@ func nodeOf(path string, properties map[string]string) (api.Device, error) {
 		mode = os.FileMode(octal)
 	}
 	d.FileMode = &mode
-	if subsystem, err := os.Readlink(filepath.Join(sysDir, path, "subsystem")); err == nil && filepath.Base(subsystem) == "block" {
+	if subsystem == "block" {
 		d.Type = "b"
 	}
 	return d, nil

@@ -52,7 +52,11 @@ func readVFIO(driversDir, nodesDir string) ([]plan.VFIOGroup, error) {
 			continue
 		}
 		g := plan.VFIOGroup{Number: number}
-		if g.Devices, err = readGroup(group); err != nil {
+		g.Devices, err = readGroup(group)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone in between
+		}
+		if err != nil {
 			return nil, fmt.Errorf(what, err)
 		}
 		var st unix.Stat_t

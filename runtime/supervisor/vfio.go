@@ -17,10 +17,10 @@ func (s *Supervisor) checkVFIO(context.Context) error {
 	for _, d := range s.plan.Machine.VFIO {
 		node, err := os.OpenFile(filepath.Join("/dev/vfio", strconv.Itoa(d.Group)), os.O_RDWR, 0)
 		if errors.Is(err, unix.EBUSY) {
-			return fmt.Errorf("the host's PCI device %s is in use: another machine or program has its IOMMU group (%d)", d.Address, d.Group)
+			return fmt.Errorf("the host's PCI device %s is in use: another machine or program has its IOMMU group (%d); end that first", d.Address, d.Group)
 		}
 		if err != nil {
-			return fmt.Errorf("the host's PCI device %s: %w", d.Address, err)
+			return fmt.Errorf("the host's PCI device %s cannot be opened, is its driver still vfio-pci? %w", d.Address, err)
 		}
 		_ = node.Close()
 	}

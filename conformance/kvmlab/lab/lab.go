@@ -28,6 +28,7 @@ const (
 	PortName   = "runcvm.lab.0"        // virtio-serial: the output of the tests
 	ScratchDev = "/dev/vda"            // virtio-blk: ScratchDir
 	PassedDisk = "passed"              // virtio-blk, its serial number: of no use to the lab itself
+	PassedMAC  = "52:54:00:70:61:73"   // virtio-net, likewise
 	ImageFile  = "image.tar"           // in ScratchDir: a small image for an engine
 	ProbePath  = "usr/local/bin/probe" // in ScratchDir's rootfs: conformance/probe
 	ScratchVar = "RUNCVM_KVM_SCRATCH"  // see package suite

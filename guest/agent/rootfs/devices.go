@@ -3,6 +3,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -58,12 +59,28 @@ func (t tree) populateDev() error {
 	return nil
 }
 
-// MakeDevice makes a node in a root that is built.
-func MakeDevice(root string, d api.Device) error { return tree{path: root}.makeDevice(d) }
+// MakeDevice makes a node in a root that is built. One of another device that is
+// there stays, and is an error. The caller's umask is 0.
+func MakeDevice(root string, d api.Device) error {
+	t := tree{path: root}
+	if err := t.makeDevice(d); err != nil {
+		return err
+	}
+	parent, there, err := t.findDevice(d)
+	if err != nil {
+		return err
+	}
+	parent.close()
+	if !there {
+		return &os.PathError{Op: "mknod", Path: d.Path, Err: unix.EEXIST}
+	}
+	return nil
+}
 
-// RemoveDevice removes a node of a root, if it is there.
-func RemoveDevice(root, path string) error {
-	parent, err := tree{path: root}.open(filepath.Dir(path))
+// RemoveDevice removes the node of a device from a root. What else has its path
+// stays.
+func RemoveDevice(root string, d api.Device) error {
+	parent, there, err := tree{path: root}.findDevice(d)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
@@ -71,10 +88,29 @@ func RemoveDevice(root, path string) error {
 		return err
 	}
 	defer parent.close()
-	if err := unix.Unlinkat(parent.fd, filepath.Base(path), 0); err != nil && err != unix.ENOENT {
-		return err
+	if !there {
+		return nil
 	}
-	return nil
+	return unix.Unlinkat(parent.fd, filepath.Base(d.Path), 0)
+}
+
+// findDevice opens the folder of a device's node, and says whether the node is
+// there.
+func (t tree) findDevice(d api.Device) (parent place, there bool, err error) {
+	if parent, err = t.open(filepath.Dir(filepath.Join("/", d.Path))); err != nil {
+		return place{}, false, err
+	}
+	var st unix.Stat_t
+	err = unix.Fstatat(parent.fd, filepath.Base(d.Path), &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		parent.close()
+		return place{}, false, err
+	}
+	kind := uint32(unix.S_IFCHR)
+	if d.Type == "b" {
+		kind = unix.S_IFBLK
+	}
+	return parent, err == nil && st.Mode&unix.S_IFMT == kind && st.Rdev == unix.Mkdev(uint32(d.Major), uint32(d.Minor)), nil
 }
 
 // makeDevice makes a node that the configuration asks for.
