@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path"
 	"slices"
 	"strings"
@@ -42,6 +43,9 @@ func conformanceRunCommand() *cobra.Command {
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if r.Engine != "docker" && r.Engine != "podman" {
 			return fmt.Errorf("--engine %q: use docker or podman", r.Engine)
+		}
+		if _, err := exec.LookPath(r.Engine); err != nil {
+			return fmt.Errorf("the container engine: %w; install it, or choose the other one by --engine", err)
 		}
 		if !slices.Contains(differential.Formats, format) {
 			return fmt.Errorf("--format %q: use one of %s", format, strings.Join(differential.Formats, ", "))

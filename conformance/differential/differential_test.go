@@ -191,6 +191,18 @@ func TestLacking(t *testing.T) {
 	}
 }
 
+// TestCasesThatCannotRun has an engine that is not there.
+func TestCasesThatCannotRun(t *testing.T) {
+	var out strings.Builder
+	r := Runner{Engine: "/not/there", Reference: "runc", Tested: "vm", Prefix: "none-", Limit: time.Minute}
+	cases := []Case{*parse(t, "description: a\nsteps: [{docker: ps}]"), *parse(t, "description: b\nsteps: [{docker: ps}]")}
+	cases[0].Name, cases[1].Name = "a", "b"
+	failed, err := r.RunAll(t.Context(), cases, NewReporter(&out, "text", len(cases)))
+	if n := strings.Count(out.String(), "could not be run: "); failed != 2 || err != nil || n != 2 {
+		t.Errorf("%d failed, %v, %d told of:\n%s", failed, err, n, out.String())
+	}
+}
+
 func TestDescribeLongTexts(t *testing.T) {
 	long := strings.Repeat("x", 1<<17)
 	got := describe(long+"a", long+"bc")

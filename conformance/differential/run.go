@@ -324,13 +324,17 @@ func (r Result) part(what string) string {
 	return "beyond the limit"
 }
 
-// RunAll runs cases one after another and returns how many failed.
+// RunAll runs cases one after another and returns how many failed. One that could
+// not be run has failed; the others are still to be seen.
 func (r *Runner) RunAll(ctx context.Context, cases []Case, report *Reporter) (failed int, err error) {
 	defer func() { err = errors.Join(err, report.Close(), r.Close(context.WithoutCancel(ctx))) }()
 	for i := range cases {
 		o, err := r.Run(ctx, &cases[i])
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
 			return report.Failed(), err
+		case err != nil:
+			o.Failures = []string{"could not be run: " + err.Error()}
 		}
 		report.Add(o)
 	}
