@@ -148,6 +148,23 @@ func TestBundle(t *testing.T) {
 	}
 }
 
+// TestBundleAnnotation has a bundle ask for profiles, as engines without Docker's
+// metadata do, and for what there is not.
+func TestBundleAnnotation(t *testing.T) {
+	vmOnly(t)
+	alone(t)
+	b := newBundle(t, process(map[string]any{"args": []string{"grep", "-o", "slab_nomerge", "/proc/cmdline"}}))
+	annotate := func(name, value string) {
+		b.edit(func(config map[string]any) { config["annotations"] = map[string]string{name: value} })
+	}
+	annotate("runcvm.profile", "secure")
+	want(t, b.runcvm("run", "--bundle", b.dir, b.id()), harness.Result{Stdout: "slab_nomerge\n"})
+	annotate("runcvm.profil", "secure")
+	if r := b.runcvm("run", "--bundle", b.dir, b.id()); r.Code == 0 || !strings.Contains(r.Stderr, "runcvm.profile") {
+		t.Errorf("an unknown annotation: %+v", r)
+	}
+}
+
 func TestBundleOnATerminal(t *testing.T) {
 	alone(t)
 	b := newBundle(t, process(map[string]any{

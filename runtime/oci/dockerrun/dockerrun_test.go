@@ -86,6 +86,7 @@ func TestFlags(t *testing.T) {
 		{[]string{"--entrypoint", "mine"}, words, []string{"mine"}},
 		{[]string{"--entrypoint", "mine", "x"}, words, []string{"mine", "x"}},
 		{[]string{"--entrypoint=", "x"}, words, []string{"x"}},
+		{[]string{"--annotation", "a=b=c", "--annotation", "d"}, func(s *specs.Spec) any { return s.Annotations }, map[string]string{"a": "b=c", "d": ""}},
 		{nil, env, []string{"PATH=/image", "HOSTNAME=000000000000", "A=image", "B=image"}},
 		{
 			[]string{"-t", "-e", "A=1", "--env-file", file, "-e", "FROM_CALLER", "-e", "NOT_THERE", "-h", "h"},

@@ -22,6 +22,7 @@ type Options struct {
 	hasEntrypoint        bool
 	env, envFiles        []string
 	labels, labelFiles   []string
+	annotations          []string
 	hostname, domainname string
 	user, workdir        string
 	groups               []string
@@ -95,6 +96,7 @@ func (o *Options) flags() *pflag.FlagSet {
 	f.StringVarP(&o.workdir, "workdir", "w", "", "")
 	list(&o.env, "env", "e")
 	list(&o.envFiles, "env-file", "")
+	list(&o.annotations, "annotation", "")
 	list(&o.labels, "label", "l")
 	list(&o.labelFiles, "label-file", "")
 	list(&o.groups, "group-add", "")
