@@ -112,7 +112,9 @@ func soakRun(t *testing.T, i int) {
 func TestExecChurn(t *testing.T) {
 	alone(t)
 	vmOnly(t)
-	c := background(t, image, "sh", "-c", "echo up; exec sleep infinity")
+	// An init takes up what outlives an exec: on a slow machine, the one in the
+	// background of churnOnce does.
+	c := background(t, "--init", image, "sh", "-c", "echo up; exec sleep infinity")
 	c.logged("up")
 	churn := func(until time.Time) (runs int) {
 		var wg sync.WaitGroup
@@ -139,11 +141,17 @@ func TestExecChurn(t *testing.T) {
 	before := c.burden()
 	runs := churn(time.Now().Add(length))
 	t.Logf("%d execs: %v", runs, before)
+	var late string
+	defer func() {
+		if t.Failed() {
+			t.Log(late)
+		}
+	}()
 	eventually(t, "nothing of the execs is left", func() bool {
 		now := c.burden()
 		for what, n := range now {
 			if n > before[what] {
-				t.Logf("%s: %d, before %d", what, n, before[what])
+				late = fmt.Sprintf("%s: %d, before %d", what, n, before[what])
 				return false
 			}
 		}
