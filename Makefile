@@ -7,9 +7,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # What `make test` must not skip: capabilities by name, or all.
 REQUIRE ?= all
 GOTEST  ?= go test -count=1
-# Tests side by side, most of which have a machine each: one more than there are
-# processors, since each waits at times.
-MACHINES ?= $(shell expr $$(nproc) + 1)
+# Tests side by side, most of which have a machine each.
+MACHINES ?= $(shell nproc)
 # What `make test` runs on KVM, in the lab where the host has none: a part of `make test-kvm`.
 KVMTESTS ?= ^(TestVerdict|TestRun|TestNetwork|TestVsockCollision)$$
 # How many containers `make soak` runs in a row, and for how long it runs execs.
