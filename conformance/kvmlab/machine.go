@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -41,7 +42,19 @@ func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
 // commandLine is the kernel's. The lab's own boot counts, and each character on
 // the console costs an exit.
 const commandLine = "console=ttyS0 quiet panic=-1 cryptomgr.notests tsc=reliable no_timer_check " +
-	"random.trust_cpu=on nowatchdog mitigations=off intel_iommu=on iommu=pt"
+	"random.trust_cpu=on nowatchdog mitigations=off"
+
+// passedCommandLine is added for devices that are passed on.
+const passedCommandLine = " intel_iommu=on iommu=pt"
+
+// passesDevices says whether a test of the job passes devices of the lab to a
+// machine. Only then the lab has them, and the IOMMU that they are behind: with
+// that it hangs more often.
+func passesDevices(job lab.Job) bool {
+	return slices.ContainsFunc(job.Programs, func(p lab.Program) bool {
+		return slices.ContainsFunc(p.Argv, func(arg string) bool { return strings.Contains(arg, "TestVFIO") })
+	})
+}
 
 // writeInitramfs appends the lab's PID 1 to the initramfs of the installed
 // kernel, which has the modules that a root by virtiofs needs. The kernel
@@ -147,28 +160,36 @@ func (m *machine) boot(ctx context.Context, config lab.Config) error {
 }
 
 // qemuArguments describes the lab: a processor with AMD's virtualisation, the
-// host's root, the folder of results, the disks, and the port of the output. One
-// of the disks and a network card, which is connected to nothing, are behind an IOMMU
-// and a port each, so that they can be passed on.
+// host's root, the folder of results, the disk, and the port of the output. For a
+// test that passes devices on, it also has a disk and a network card, which is
+// connected to nothing, behind an IOMMU and a port each.
 func (m *machine) qemuArguments(config lab.Config) []string {
-	kernel := config.KernelDir
+	kernel, words := config.KernelDir, commandLine
+	var passed []string
+	if passesDevices(config.Job) {
+		words += passedCommandLine
+		passed = []string{
+			"-device", "intel-iommu,intremap=on",
+			"-device", "pcie-root-port,id=passed-port,chassis=1",
+			"-drive", "if=none,id=passed,format=raw,cache=unsafe,file=" + m.path(lab.PassedDisk),
+			"-device", "virtio-blk-pci,bus=passed-port,drive=passed,serial=" + lab.PassedDisk + ",disable-legacy=on,iommu_platform=on",
+			"-device", "pcie-root-port,id=passed-port2,chassis=2",
+			"-device", "virtio-net-pci,bus=passed-port2,mac=" + lab.PassedMAC + ",disable-legacy=on,iommu_platform=on",
+		}
+	}
 	args := []string{
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35,memory-backend=ram",
 		"-smp", fmt.Sprintf("cpus=%d,maxcpus=%d", config.Job.CPUs, config.Job.CPUs+1), "-m", fmt.Sprintf("%dM", labMemoryMiB),
 		"-object", fmt.Sprintf("memory-backend-memfd,id=ram,size=%dM,share=on", labMemoryMiB),
-		"-kernel", filepath.Join(kernel, "vmlinuz"), "-initrd", m.path("initramfs"), "-append", commandLine,
+		"-kernel", filepath.Join(kernel, "vmlinuz"), "-initrd", m.path("initramfs"), "-append", words,
 		"-chardev", "file,id=console,path=" + filepath.Join(m.results, consoleLog), "-serial", "chardev:console",
 		"-drive", "if=virtio,format=raw,cache=unsafe,file=" + m.path("disk"),
-		"-device", "intel-iommu,intremap=on",
-		"-device", "pcie-root-port,id=passed-port,chassis=1",
-		"-drive", "if=none,id=passed,format=raw,cache=unsafe,file=" + m.path(lab.PassedDisk),
-		"-device", "virtio-blk-pci,bus=passed-port,drive=passed,serial=" + lab.PassedDisk + ",disable-legacy=on,iommu_platform=on",
-		"-device", "pcie-root-port,id=passed-port2,chassis=2",
-		"-device", "virtio-net-pci,bus=passed-port2,mac=" + lab.PassedMAC + ",disable-legacy=on,iommu_platform=on",
 		"-device", "virtio-serial-pci", "-chardev", fmt.Sprintf("socket,id=port,fd=%d", firstFD),
 		"-device", "virtserialport,chardev=port,name=" + lab.PortName,
 	}
+	// The IOMMU comes before what is behind it, and behind the others.
+	args = append(args, passed...)
 	for _, dir := range m.tools.Firmware() {
 		args = append(args, "-L", dir)
 	}
