@@ -7,8 +7,6 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # What `make test` must not skip: capabilities by name, or all.
 REQUIRE ?= all
 GOTEST  ?= go test -count=1
-# Tests side by side, most of which have a machine each.
-MACHINES ?= $(shell nproc)
 # What `make test` runs on KVM, in the lab where the host has none: a part of `make test-kvm`.
 KVMTESTS ?= ^(TestVerdict|TestRun|TestNetwork|TestVsockCollision)$$
 # How many containers `make soak` runs in a row, and for how long it runs execs.
@@ -73,7 +71,7 @@ fuzz: ## each fuzz test for FUZZTIME
 
 test: setup rootfs inits generic-kernel install ## everything that this machine can test, on a Docker engine of its own
 	@echo "==> Testing; the conformance suite boots machines for some minutes before it prints a line"
-	RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -p 1 -parallel $(MACHINES) -timeout 80m ./...
+	RUNCVM_REQUIRE=$(REQUIRE) $(GOTEST) -p 1 -timeout 80m ./...
 	@scripts/fuzz $(FUZZTIME)
 	go run ./conformance/kvmlab -packages conformance/kvmlab/suite -run '$(KVMTESTS)'
 

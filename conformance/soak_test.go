@@ -206,11 +206,11 @@ func (c *container) burden() map[string]int {
 		pids[name] = pid
 	}
 	for name, pid := range pids {
-		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		open, err := harness.OpenFiles(pid)
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		found["descriptors of "+name] = len(entries)
+		found["descriptors of "+name] = open
 	}
 	return found
 }

@@ -41,8 +41,7 @@ func (c *compiler) microVMProperties() []qemu.Property {
 	return properties
 }
 
-// checkMMIODevices reports more devices than the machine has places for. It
-// counts one interface where there may be some: the supervisor sees them first.
+// checkMMIODevices reports more devices than the machine has places for.
 func (c *compiler) checkMMIODevices() {
 	m := c.plan.Machine
 	if m.Bus != busMMIO {
@@ -55,18 +54,10 @@ func (c *compiler) checkMMIODevices() {
 	case m.Accel == "kvm":
 		most = mmioDevicesSplit
 	}
-	const always = 3 // the share, the balloon, and what the agent speaks by
-	count := always + len(c.plan.Disks) + len(c.plan.BlockDevices)
-	if c.plan.Rootfs.VolumesCache != "" {
-		count++
-	}
-	if c.plan.Network.Mode != plan.ModeNone {
-		count++
-	}
-	if count > most {
+	if count := c.virtioDevices(); count > most {
 		c.diags.Errorf("Too many devices",
 			"This machine of the type \"microvm\" has places for %d devices, and it would have %d, of which %d are disks. %s, or machine.type = \"q35\".%s",
-			most, count, len(c.plan.Disks)+len(c.plan.BlockDevices), mend, c.blame(schema.MachineType.Attribute))
+			most, count, c.disks(), mend, c.blame(schema.MachineType.Attribute))
 	}
 }
 

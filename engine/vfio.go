@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,14 +14,9 @@ import (
 	"github.com/runcvm/runcvm/schema"
 )
 
-const (
-	vfioDir    = "/dev/vfio"
-	vfioDriver = "vfio-pci"
-)
-
 // vfioContainer is the device by which the devices of groups get the machine's
 // memory.
-var vfioContainer = device{vfioDir + "/vfio", 10, 196}
+var vfioContainer = device{plan.VFIODir + "/vfio", 10, 196}
 
 // Places of the ports of VFIO devices on the root bus, where the guest looks for
 // them. QEMU gives the others to what has no certain place, from the first on.
@@ -30,10 +24,6 @@ const (
 	firstVFIOSlot = 0x10
 	maxVFIO       = 12
 )
-
-// rootBusPlaces is how many devices a q35's root bus takes: of 32, the first and the
-// last are the chipset's.
-const rootBusPlaces = 30
 
 // pciAddress is an address as the kernel and lspci write it.
 var pciAddress = regexp.MustCompile(`^(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
@@ -69,7 +59,7 @@ func (c *compiler) compileNamedVFIO() {
 		if !ok {
 			c.diags.Errorf("Device not free for a machine",
 				"machine.vfio names the PCI device %s, and the host's driver %s does not have it: %s. Give it to that driver (modprobe %s; driverctl set-override %s %s), on a host whose IOMMU is on (intel_iommu=on on the kernel's command line where it is not by default).%s",
-				address, vfioDriver, c.vfioDevices(), vfioDriver, address, vfioDriver, blame)
+				address, plan.VFIODriver, c.vfioDevices(), plan.VFIODriver, address, plan.VFIODriver, blame)
 			continue
 		}
 		c.addVFIO(group, address, blame)
@@ -80,7 +70,7 @@ func (c *compiler) compileNamedVFIO() {
 func (c *compiler) vfioGroupOf(address string) (plan.VFIOGroup, bool) {
 	for _, g := range c.facts.Host.VFIO {
 		for _, d := range g.Devices {
-			if d.Address == address && d.Driver == vfioDriver {
+			if d.Address == address && d.Driver == plan.VFIODriver {
 				return g, true
 			}
 		}
@@ -93,7 +83,7 @@ func (c *compiler) vfioDevices() string {
 	var addresses []string
 	for _, g := range c.facts.Host.VFIO {
 		for _, d := range g.Devices {
-			if d.Driver == vfioDriver {
+			if d.Driver == plan.VFIODriver {
 				addresses = append(addresses, d.Address)
 			}
 		}
@@ -113,7 +103,7 @@ func (c *compiler) addVFIOGroup(d specs.LinuxDevice, group plan.VFIOGroup) {
 		return
 	}
 	for _, member := range group.Devices {
-		if member.Driver == vfioDriver {
+		if member.Driver == plan.VFIODriver {
 			c.addVFIO(group, member.Address, fmt.Sprintf(" The container has its group by --device %s.", d.Path))
 		}
 	}
@@ -156,24 +146,21 @@ func (c *compiler) addVFIO(group plan.VFIOGroup, address, blame string) {
 	}
 	if group.Major == 0 {
 		c.diags.Errorf("No device node of an IOMMU group",
-			"The PCI device %s is in the IOMMU group %d, and the host has no %s for it. The node is there while %s has a device of the group, on a kernel with CONFIG_VFIO_GROUP.%s", address, group.Number, vfioNode(group.Number), vfioDriver, blame)
+			"The PCI device %s is in the IOMMU group %d, and the host has no %s for it. The node is there while %s has a device of the group, on a kernel with CONFIG_VFIO_GROUP.%s", address, group.Number, plan.VFIONode(group.Number), plan.VFIODriver, blame)
 		return
 	}
 	for _, other := range group.Devices {
 		// About what the kernel finds safe: ports are bridges, which do nothing by
 		// themselves, and the others are drivers that let nobody use a device.
-		if !slices.Contains([]string{"", vfioDriver, "pci-stub", "pcieport"}, other.Driver) {
+		if !slices.Contains([]string{"", plan.VFIODriver, "pci-stub", "pcieport"}, other.Driver) {
 			c.diags.Errorf("IOMMU group in use",
 				"The PCI device %s is in one IOMMU group (%d) with %s, which the host's driver %s uses: a machine with the one could reach the other. Give that to %s too (driverctl set-override %s %s).%s",
-				address, group.Number, other.Address, other.Driver, vfioDriver, other.Address, vfioDriver, blame)
+				address, group.Number, other.Address, other.Driver, plan.VFIODriver, other.Address, plan.VFIODriver, blame)
 			return
 		}
 	}
 	m.VFIO = append(m.VFIO, plan.VFIODevice{Address: address, Group: group.Number, Slot: firstVFIOSlot + len(m.VFIO)})
 }
-
-// vfioNode is the device node of an IOMMU group.
-func vfioNode(group int) string { return path.Join(vfioDir, strconv.Itoa(group)) }
 
 // vfioNodes are the devices of the host that QEMU opens for the machine's.
 func (c *compiler) vfioNodes() []device {
@@ -183,7 +170,7 @@ func (c *compiler) vfioNodes() []device {
 	nodes := []device{vfioContainer}
 	for _, g := range c.facts.Host.VFIO {
 		if slices.ContainsFunc(c.plan.Machine.VFIO, func(d plan.VFIODevice) bool { return d.Group == g.Number }) {
-			nodes = append(nodes, device{vfioNode(g.Number), g.Major, g.Minor})
+			nodes = append(nodes, device{plan.VFIONode(g.Number), g.Major, g.Minor})
 		}
 	}
 	return nodes
@@ -196,32 +183,5 @@ func (c *compiler) vfioArguments(q *qemu.CommandLine) {
 		port := "vfio-port" + strconv.Itoa(i)
 		q.Device(qemu.PCIeRootPort{ID: port, Bus: "pcie.0", Addr: fmt.Sprintf("%#x", d.Slot), Chassis: c.plan.Network.Slots + i + 1})
 		q.Device(qemu.VFIO{ID: "vfio" + strconv.Itoa(i), Bus: port, Host: d.Address})
-	}
-}
-
-// checkRootBus reports more devices than the root bus has places for. It counts one
-// interface where there may be some: the supervisor sees them first.
-func (c *compiler) checkRootBus() {
-	p := c.plan
-	if p.Machine.Bus != busPCI {
-		return
-	}
-	const always = 3 // the share, the balloon, and what the agent speaks by
-	disks := len(p.Disks) + len(p.BlockDevices)
-	count := always + disks + p.Network.Slots + len(p.Machine.VFIO)
-	for _, there := range []bool{
-		p.Rootfs.VolumesCache != "", p.Machine.MaxMemoryMiB > 0, p.Machine.USB, p.Display.VGA != noVGA,
-	} {
-		if there {
-			count++
-		}
-	}
-	if p.Network.Mode != plan.ModeNone {
-		count += max(1, len(p.Network.NICs))
-	}
-	if count > rootBusPlaces {
-		c.diags.Errorf("Too many devices",
-			"The machine would have %d devices, of which %d are disks, %d PCI devices of the host and %d slots for networks that come later (network.slots), and its bus has places for %d. Use fewer of them.",
-			count, disks, len(p.Machine.VFIO), p.Network.Slots, rootBusPlaces)
 	}
 }

@@ -27,6 +27,22 @@ const (
 	variableKind        = "variable"
 )
 
+// WithAnnotations returns the labels with the annotations that ask for something in
+// their places: engines whose metadata cannot be read hand on no labels.
+func WithAnnotations(labels, annotations map[string]string) map[string]string {
+	merged := maps.Clone(labels)
+	for name, value := range annotations {
+		if !strings.HasPrefix(name, labelPrefix) {
+			continue
+		}
+		if merged == nil {
+			merged = map[string]string{}
+		}
+		merged[name] = value
+	}
+	return merged
+}
+
 // Request is what a container asks for beside docker's flags.
 type Request struct {
 	// Image has the labels, and what of the environment is the image's own.

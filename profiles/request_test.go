@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -338,5 +339,19 @@ func TestRequiredDisk(t *testing.T) {
 		if !strings.HasPrefix(got, want) || (got == "") != (want == "") || strings.Count(got, "requires") > 1 {
 			t.Errorf("%q: %s\nwant %s", name, got, want)
 		}
+	}
+}
+
+// TestAnnotations has them without labels, as in a bundle, and beside labels.
+func TestAnnotations(t *testing.T) {
+	annotations := map[string]string{"runcvm.profile": "secure", "com.example": "x"}
+	want := map[string]string{"runcvm.profile": "secure"}
+	if got := WithAnnotations(nil, annotations); !maps.Equal(got, want) {
+		t.Errorf("in a bundle: %v", got)
+	}
+	labels := map[string]string{"runcvm.profile": "debug", "a": "b"}
+	want["a"] = "b"
+	if got := WithAnnotations(labels, annotations); !maps.Equal(got, want) || labels["runcvm.profile"] != "debug" {
+		t.Errorf("beside labels: %v of %v", got, labels)
 	}
 }

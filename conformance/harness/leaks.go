@@ -94,13 +94,19 @@ func sharedMemory() ([]string, error) {
 func (e *Engine) Descriptors() (int, error) {
 	count := 0
 	for _, c := range []*child{e.dockerd, e.containerd} {
-		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.proc.Pid))
+		open, err := OpenFiles(c.proc.Pid)
 		if err != nil {
 			return 0, err
 		}
-		count += len(entries)
+		count += open
 	}
 	return count, nil
+}
+
+// OpenFiles counts those of a process.
+func OpenFiles(pid int) (int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(entries), err
 }
 
 // LeftBehind polls until nothing is there that was not there before, and after

@@ -5,7 +5,9 @@ package plan
 
 import (
 	"math"
+	"path"
 	"slices"
+	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -125,6 +127,16 @@ type Machine struct {
 	// QEMU, its translation buffer, virtiofsd, the supervisor.
 	OverheadMiB int `json:"overhead_mib"`
 }
+
+// VFIODir has the nodes of IOMMU groups, and VFIODriver is the host's driver that has
+// what a machine may have.
+const (
+	VFIODir    = "/dev/vfio"
+	VFIODriver = "vfio-pci"
+)
+
+// VFIONode is the device node of an IOMMU group.
+func VFIONode(group int) string { return path.Join(VFIODir, strconv.Itoa(group)) }
 
 // VFIODevice is a PCI device of the host that is the machine's.
 type VFIODevice struct {

@@ -80,9 +80,9 @@ func readHost() (plan.Host, error) {
 	if err != nil {
 		return plan.Host{}, err
 	}
-	vfio, err := readVFIO(pciDriversDir, vfioDir)
+	vfio, err := readVFIO(pciDriversDir, plan.VFIODir)
 	if err != nil {
-		return plan.Host{}, err
+		return plan.Host{}, fmt.Errorf("read the host's devices of %s: %w", plan.VFIODriver, err)
 	}
 	return plan.Host{
 		HugePages:    hugePages,

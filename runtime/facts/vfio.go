@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,24 +16,20 @@ import (
 	"github.com/runcvm/runcvm/engine/plan"
 )
 
-// The kernel's folder of PCI drivers, each with links to its devices, and that of
-// the nodes of IOMMU groups: Documentation/driver-api/vfio.rst.
-const (
-	pciDriversDir = "/sys/bus/pci/drivers"
-	vfioDir       = "/dev/vfio"
-)
+// pciDriversDir has the kernel's PCI drivers, each with links to its devices:
+// Documentation/driver-api/vfio.rst.
+const pciDriversDir = "/sys/bus/pci/drivers"
 
 // readVFIO reads the IOMMU groups with a device of the driver vfio-pci. Without the
-// driver there are none.
+// driver there are none. The nodes of the groups are in nodesDir.
 func readVFIO(driversDir, nodesDir string) ([]plan.VFIOGroup, error) {
-	const what = "read the host's devices of vfio-pci: %w"
-	dir := filepath.Join(driversDir, "vfio-pci")
+	dir := filepath.Join(driversDir, plan.VFIODriver)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf(what, err)
+		return nil, err
 	}
 	groups := map[int]plan.VFIOGroup{}
 	for _, e := range entries {
@@ -42,11 +39,11 @@ func readVFIO(driversDir, nodesDir string) ([]plan.VFIOGroup, error) {
 			continue // one of the driver's own files, or a device that has just gone
 		}
 		if err != nil {
-			return nil, fmt.Errorf(what, err)
+			return nil, err
 		}
 		number, err := strconv.Atoi(filepath.Base(group))
 		if err != nil {
-			return nil, fmt.Errorf(what, fmt.Errorf("%s is no IOMMU group", group))
+			return nil, fmt.Errorf("%s is no IOMMU group", group)
 		}
 		if _, known := groups[number]; known {
 			continue
@@ -57,7 +54,7 @@ func readVFIO(driversDir, nodesDir string) ([]plan.VFIOGroup, error) {
 			continue // gone in between
 		}
 		if err != nil {
-			return nil, fmt.Errorf(what, err)
+			return nil, err
 		}
 		var st unix.Stat_t
 		if unix.Stat(filepath.Join(nodesDir, strconv.Itoa(number)), &st) == nil {
@@ -65,12 +62,7 @@ func readVFIO(driversDir, nodesDir string) ([]plan.VFIOGroup, error) {
 		}
 		groups[number] = g
 	}
-	all := make([]plan.VFIOGroup, 0, len(groups))
-	for _, g := range groups {
-		all = append(all, g)
-	}
-	slices.SortFunc(all, func(a, b plan.VFIOGroup) int { return cmp.Compare(a.Number, b.Number) })
-	return all, nil
+	return slices.SortedFunc(maps.Values(groups), func(a, b plan.VFIOGroup) int { return cmp.Compare(a.Number, b.Number) }), nil
 }
 
 // readGroup reads the devices of an IOMMU group, by their addresses.

@@ -27,12 +27,8 @@ const (
 	maxDockerConfig = 32 << 20
 )
 
-// Beginnings of the names of what asks for something: environment variables, labels
-// and annotations.
-const (
-	variablePrefix = "RUNCVM_"
-	labelPrefix    = "runcvm."
-)
+// variablePrefix begins the environment variables that ask for something.
+const variablePrefix = "RUNCVM_"
 
 // Metadata returns what Docker knows of the container id and its image: the
 // labels, those of the image and those given to docker run, and the RUNCVM_*
@@ -43,37 +39,20 @@ const (
 // driver. The folder is found through the files that Docker binds from it, or
 // upward from the root file system.
 //
-// Without such a file there is no Docker, and Metadata returns what the annotations
-// of the configuration say. A file
+// Without such a file there is no Docker, and Metadata returns nothing. A file
 // that cannot be read or understood is an error that names it. Docker with the
 // containerd image store keeps no images there: then the environment is not
 // known.
 func Metadata(spec *specs.Spec, id string) (plan.Image, error) {
 	c, err := findContainer(spec, id)
 	if c == nil {
-		return plan.Image{Labels: WithAnnotations(nil, spec.Annotations)}, err
+		return plan.Image{}, err
 	}
-	image := plan.Image{Labels: WithAnnotations(c.Config.Labels, spec.Annotations), Ports: slices.Sorted(maps.Keys(c.Config.ExposedPorts))}
+	image := plan.Image{Labels: c.Config.Labels, Ports: slices.Sorted(maps.Keys(c.Config.ExposedPorts))}
 	if asks(spec) {
 		image.Env, image.EnvKnown, err = c.imageEnv()
 	}
 	return image, err
-}
-
-// WithAnnotations returns the labels with the annotations that ask for something in
-// their places: engines whose metadata cannot be read hand on no labels.
-func WithAnnotations(labels, annotations map[string]string) map[string]string {
-	merged := maps.Clone(labels)
-	for name, value := range annotations {
-		if !strings.HasPrefix(name, labelPrefix) {
-			continue
-		}
-		if merged == nil {
-			merged = map[string]string{}
-		}
-		merged[name] = value
-	}
-	return merged
 }
 
 // ContainerName returns the name that Docker's container id has, empty where no

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,20 +77,6 @@ func TestLabelsWithoutDocker(t *testing.T) {
 		if _, err := Metadata(&specs.Spec{}, id); err == nil {
 			t.Errorf("the ID %q was taken", id)
 		}
-	}
-}
-
-// TestAnnotations has them in a bundle, and beside labels.
-func TestAnnotations(t *testing.T) {
-	spec := &specs.Spec{Annotations: map[string]string{"runcvm.profile": "secure", "com.example": "x"}}
-	want := map[string]string{"runcvm.profile": "secure"}
-	if got, err := Metadata(spec, testID); err != nil || !maps.Equal(got.Labels, want) {
-		t.Errorf("in a bundle: %v, %v", got.Labels, err)
-	}
-	labels := map[string]string{"runcvm.profile": "debug", "a": "b"}
-	want["a"] = "b"
-	if got := WithAnnotations(labels, spec.Annotations); !maps.Equal(got, want) || labels["runcvm.profile"] != "debug" {
-		t.Errorf("beside labels: %v of %v", got, labels)
 	}
 }
 

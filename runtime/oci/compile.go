@@ -74,6 +74,7 @@ func (r *Runtime) gather(id, bundle string, spec *specs.Spec) (plan.Facts, error
 	if err != nil {
 		return plan.Facts{}, err
 	}
+	metadata.Labels = profiles.WithAnnotations(metadata.Labels, spec.Annotations)
 	root := spec.Root.Path
 	if !filepath.IsAbs(root) {
 		root = filepath.Join(bundle, root)

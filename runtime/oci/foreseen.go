@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/runcvm/runcvm/engine/plan"
+	"github.com/runcvm/runcvm/profiles"
 	"github.com/runcvm/runcvm/runtime/image"
 	"github.com/runcvm/runcvm/runtime/oci/dockerrun"
 )
@@ -81,7 +82,7 @@ func (r *Runtime) foresee(s *Source, config *image.Config, where dockerrun.Where
 	if s.Facts != "" {
 		sub.facts.Image = plan.Image{}
 	}
-	sub.facts.Image.Labels = image.WithAnnotations(all, spec.Annotations)
+	sub.facts.Image.Labels = profiles.WithAnnotations(all, spec.Annotations)
 	sub.facts.Image.Ports = slices.Sorted(maps.Keys(config.ExposedPorts))
 	sub.facts.Image.Env, sub.facts.Image.EnvKnown = image.Asking(config.Env), true
 	sub.facts.Bundle.RootPath = where.Rootfs

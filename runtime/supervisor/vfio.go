@@ -5,17 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/engine/plan"
 )
 
 // checkVFIO says which of the host's PCI devices somebody else has, before QEMU
 // fails at it: an IOMMU group has one user at a time.
 func (s *Supervisor) checkVFIO(context.Context) error {
 	for _, d := range s.plan.Machine.VFIO {
-		node, err := os.OpenFile(filepath.Join("/dev/vfio", strconv.Itoa(d.Group)), os.O_RDWR, 0)
+		node, err := os.OpenFile(plan.VFIONode(d.Group), os.O_RDWR, 0)
 		if errors.Is(err, unix.EBUSY) {
 			return fmt.Errorf("the host's PCI device %s is in use: another machine or program has its IOMMU group (%d); end that first", d.Address, d.Group)
 		}

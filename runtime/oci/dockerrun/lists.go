@@ -13,12 +13,21 @@ func (o *Options) Labels() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	labels := map[string]string{}
+	return pairs(lines), nil
+}
+
+// pairs are those of NAME=VALUE or NAME, which is an empty value; the last of a name
+// wins. There is no map without lines.
+func pairs(lines []string) map[string]string {
+	if len(lines) == 0 {
+		return nil
+	}
+	values := map[string]string{}
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, "=")
-		labels[name] = value
+		values[name] = value
 	}
-	return labels, nil
+	return values
 }
 
 // environment lists the variables that docker run sets. One without a value is

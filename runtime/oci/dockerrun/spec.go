@@ -28,13 +28,13 @@ const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 // replaces, such as Docker's seccomp filter, is not in it.
 func (o *Options) Spec(config *image.Config, where Where) (spec *specs.Spec, notes []string, err error) {
 	b := &builder{o: o, config: config, where: where, spec: &specs.Spec{
-		Version: specs.Version,
+		Version: specs.Version, Annotations: pairs(o.annotations),
 		Root:    &specs.Root{Path: where.Rootfs, Readonly: o.readOnly},
 		Process: &specs.Process{Cwd: "/", Terminal: o.tty},
 		Linux:   &specs.Linux{Resources: &specs.LinuxResources{}},
 	}}
 	for _, step := range []func() error{
-		b.hostname, b.annotations, b.args, b.env, b.user, b.capabilities, b.security, b.limits, b.namespaces, b.sysctls, b.mounts, b.devices,
+		b.hostname, b.args, b.env, b.user, b.capabilities, b.security, b.limits, b.namespaces, b.sysctls, b.mounts, b.devices,
 	} {
 		if err := step(); err != nil {
 			return nil, nil, err
@@ -62,17 +62,6 @@ func (b *builder) hostname() error {
 		b.spec.Hostname = b.where.ID[:min(12, len(b.where.ID))]
 	}
 	b.spec.Domainname = b.o.domainname
-	return nil
-}
-
-func (b *builder) annotations() error {
-	for _, a := range b.o.annotations {
-		name, value, _ := strings.Cut(a, "=")
-		if b.spec.Annotations == nil {
-			b.spec.Annotations = map[string]string{}
-		}
-		b.spec.Annotations[name] = value
-	}
 	return nil
 }
 
