@@ -22,7 +22,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
 DEMO_PACKAGES := ca-certificates debootstrap kmod runc
-TEST_PACKAGES := $(DEMO_PACKAGES) containerd docker.io iproute2 iptables qemu-user
+TEST_PACKAGES := $(DEMO_PACKAGES) containerd docker.io iproute2 iptables netavark podman qemu-user
 
 GOLANGCI_LINT_VERSION := v2.15.0
 

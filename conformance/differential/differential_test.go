@@ -155,7 +155,7 @@ func TestWithRuntime(t *testing.T) {
 
 // TestStepRuns has a shell in the engine's place.
 func TestStepRuns(t *testing.T) {
-	a := attempt{Runner: &Runner{Engine: "sh", Limit: time.Minute}, runtime: "vm", dir: "/tmp/x", words: strings.NewReplacer("${c}", "/tmp/x")}
+	a := attempt{Runner: &Runner{Engine: "sh", Prefix: "p-", Limit: time.Minute}, runtime: "vm", dir: "/tmp/x", words: strings.NewReplacer("${c}", "/tmp/x")}
 	for name, test := range map[string]struct {
 		step string
 		want Result
@@ -176,6 +176,14 @@ func TestStepRuns(t *testing.T) {
 				t.Errorf("result (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestNamesOfACaseStay(t *testing.T) {
+	a := attempt{Runner: &Runner{Prefix: "runcvm-conformance-1-"}, runtime: "runcvm", dir: "/tmp/x"}
+	got := a.anonymous(Result{Stdout: "runcvm-conformance-1-case\n", Stderr: "runcvm: /tmp/x/runcvm: runcvmx"})
+	if diff := cmp.Diff(Result{Stdout: "runcvm-conformance-1-case\n", Stderr: "<runtime>: <dir>/<runtime>: runcvmx"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

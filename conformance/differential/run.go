@@ -144,12 +144,17 @@ func writeFiles(dir string, files map[string]string) error {
 }
 
 // anonymous puts <runtime> for the runtime's name, which errors have in them,
-// and <dir> for the case's folder.
+// and <dir> for the case's folder. The names of what the case makes stay.
 func (a *attempt) anonymous(r Result) Result {
-	name := regexp.MustCompile(`\b` + regexp.QuoteMeta(a.runtime) + `\b`)
+	name := regexp.MustCompile(regexp.QuoteMeta(a.Prefix) + `|\b` + regexp.QuoteMeta(a.runtime) + `\b`)
 	for _, text := range []*string{&r.Stdout, &r.Stderr} {
 		*text = strings.ReplaceAll(*text, a.dir, "<dir>")
-		*text = name.ReplaceAllString(*text, "<runtime>")
+		*text = name.ReplaceAllStringFunc(*text, func(found string) string {
+			if found == a.Prefix {
+				return found
+			}
+			return "<runtime>"
+		})
 	}
 	return r
 }

@@ -18,14 +18,16 @@ type Capability string
 
 // The capabilities that suites ask for.
 const (
-	Root    Capability = "root"   // effective user 0
-	Docker  Capability = "docker" // dockerd, containerd, docker, runc, ip, nsenter
-	Runc    Capability = "runc"
-	QEMU    Capability = "qemu"    // a QEMU in the tool root of the installation
-	Install Capability = "install" // an installation below Prefix
-	Rootfs  Capability = "rootfs"  // the tar archive of Debian's root
-	Inits   Capability = "inits"   // what makes images with an init of that root
-	Loop    Capability = "loop"    // block devices of files, and e2fsprogs to look into them
+	Root   Capability = "root"   // effective user 0
+	Docker Capability = "docker" // dockerd, containerd, docker, runc, ip, nsenter
+	Runc   Capability = "runc"
+	// PodmanEngine is podman with what it needs for a network.
+	PodmanEngine Capability = "podman"
+	QEMU         Capability = "qemu"    // a QEMU in the tool root of the installation
+	Install      Capability = "install" // an installation below Prefix
+	Rootfs       Capability = "rootfs"  // the tar archive of Debian's root
+	Inits        Capability = "inits"   // what makes images with an init of that root
+	Loop         Capability = "loop"    // block devices of files, and e2fsprogs to look into them
 	// GenericKernel is the Debian package of the kernel for all machines.
 	GenericKernel Capability = "generic-kernel"
 )
@@ -92,6 +94,11 @@ func Has(c Capability) error {
 		return hasPrograms("dockerd", "containerd", "docker", "runc", "ip", "nsenter", "unshare")
 	case Runc:
 		return hasPrograms("runc")
+	case PodmanEngine:
+		if err := hasPrograms("podman", "conmon", "iptables", "nsenter"); err != nil {
+			return err
+		}
+		return hasFile("/usr/lib/podman/netavark", "make setup")
 	case QEMU:
 		return hasFile(filepath.Join(Prefix(), "root/usr/bin/qemu-system-x86_64"), "make install")
 	case Install:

@@ -8,11 +8,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -20,52 +17,55 @@ import (
 	"github.com/runcvm/runcvm/engine/plan"
 )
 
-const (
-	dockerConfig = "config.v2.json"
-	// maxDockerConfig bounds the file in bytes. Docker's own is a few KiB, and
-	// labels and the environment make it grow.
-	maxDockerConfig = 32 << 20
-)
+// maxMetadata bounds an engine's file in bytes. Docker's of a container is a few
+// KiB, and labels and the environment make it grow; Podman's has all containers.
+const maxMetadata = 32 << 20
 
 // variablePrefix begins the environment variables that ask for something.
 const variablePrefix = "RUNCVM_"
 
-// Metadata returns what Docker knows of the container id and its image: the
-// labels, those of the image and those given to docker run, and the RUNCVM_*
-// variables of the image's own environment. Docker's API would wait for the
-// container's lock, which is held while the runtime creates it, so they are read
-// from Docker's metadata files: config.v2.json in the container's folder below
-// the data root, and the image's configuration in the store of the storage
-// driver. The folder is found through the files that Docker binds from it, or
-// upward from the root file system.
+// container is what an engine's files say of one.
+type container struct {
+	name   string
+	labels map[string]string
+	ports  []string // sorted, as "80/tcp"
+	// imageEnv returns the image's own environment, and whether it is known.
+	imageEnv func() (env []string, known bool, err error)
+}
+
+// Metadata returns what the engine knows of the container id and its image: the
+// labels, the ports, and the RUNCVM_* variables of the image's own environment.
+// An engine's API would wait for the container's lock, which is held while the
+// runtime creates it, so they are read from the engine's files: Docker's, or
+// those of the storage that Podman has.
 //
-// Without such a file there is no Docker, and Metadata returns nothing. A file
-// that cannot be read or understood is an error that names it. Docker with the
-// containerd image store keeps no images there: then the environment is not
-// known.
+// Without such a file there is no engine, and Metadata returns nothing. A file
+// that cannot be read or understood is an error that names it.
 func Metadata(spec *specs.Spec, id string) (plan.Image, error) {
 	c, err := findContainer(spec, id)
 	if c == nil {
 		return plan.Image{}, err
 	}
-	image := plan.Image{Labels: c.Config.Labels, Ports: slices.Sorted(maps.Keys(c.Config.ExposedPorts))}
+	image := plan.Image{Labels: c.labels, Ports: c.ports}
 	if asks(spec) {
-		image.Env, image.EnvKnown, err = c.imageEnv()
+		var env []string
+		env, image.EnvKnown, err = c.imageEnv()
+		image.Env = Asking(env)
 	}
 	return image, err
 }
 
-// ContainerName returns the name that Docker's container id has, empty where no
-// Docker knows it. It is found as the labels are.
+// ContainerName returns the name that the engine's container id has, empty where
+// no engine knows it. It is found as the labels are.
 func ContainerName(spec *specs.Spec, id string) (string, error) {
 	c, err := findContainer(spec, id)
 	if c == nil {
 		return "", err
 	}
-	return strings.TrimPrefix(c.Name, "/"), nil
+	return c.name, nil
 }
 
-// findContainer returns nil when no Docker knows the container.
+// findContainer returns nil when no engine knows the container.
 func findContainer(spec *specs.Spec, id string) (*container, error) {
 	if id == "" {
 		return nil, nil // a bundle that no engine knows
@@ -73,15 +73,10 @@ func findContainer(spec *specs.Spec, id string) (*container, error) {
 	if id == "." || id == ".." || strings.ContainsRune(id, filepath.Separator) {
 		return nil, fmt.Errorf("find the container's labels: %q is no container ID", id)
 	}
-	for _, file := range metadataFiles(spec, id) {
-		c, err := readContainer(file, id)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+	for _, find := range []func(*specs.Spec, string) (*container, error){findInDocker, findInStorage} {
+		if c, err := find(spec, id); c != nil || err != nil {
+			return c, err
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read the container's labels from Docker's metadata %s: %w", file, err)
-		}
-		return c, nil
 	}
 	return nil, nil
 }
@@ -101,83 +96,18 @@ func Asking(env []string) []string {
 	return list
 }
 
-// metadataFiles lists where the container's metadata may be, the likeliest
-// first.
-func metadataFiles(spec *specs.Spec, id string) []string {
-	var files []string
-	for _, m := range spec.Mounts {
-		switch m.Destination {
-		case "/etc/hostname", "/etc/resolv.conf", "/etc/hosts":
-			// A user may bind files of their own there.
-			if dir := filepath.Dir(m.Source); filepath.IsAbs(dir) && filepath.Base(dir) == id {
-				files = append(files, filepath.Join(dir, dockerConfig))
-			}
-		}
+// above returns the folders that the root file system is in, the nearest first;
+// none when its path is relative.
+func above(root *specs.Root) []string {
+	if root == nil || !filepath.IsAbs(root.Path) {
+		return nil
 	}
-	if spec.Root == nil || !filepath.IsAbs(spec.Root.Path) {
-		return files
-	}
-	for dir := filepath.Clean(spec.Root.Path); dir != "/"; {
+	var dirs []string
+	for dir := filepath.Clean(root.Path); dir != "/"; {
 		dir = filepath.Dir(dir)
-		files = append(files, filepath.Join(dir, "containers", id, dockerConfig))
+		dirs = append(dirs, dir)
 	}
-	return files
-}
-
-// container is Docker's metadata of a container.
-type container struct {
-	ID     string
-	Name   string // with a slash before it
-	Image  string // "sha256:" and the digest of the image's configuration
-	Driver string // of the storage
-	Config struct {
-		Labels map[string]string
-		// ExposedPorts has those of the image and those of docker's --expose and
-		// --publish, as "80/tcp".
-		ExposedPorts map[string]struct{}
-	}
-
-	file string // that it was read from
-}
-
-func readContainer(file, id string) (*container, error) {
-	c := container{file: file}
-	if err := readJSON(file, &c); err != nil {
-		return nil, err
-	}
-	if c.ID != id {
-		return nil, fmt.Errorf("the file is about the container %q", c.ID)
-	}
-	return &c, nil
-}
-
-// imageID is a digest that is safe as the name of a file, and driverName a
-// storage driver's.
-var (
-	imageID    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	driverName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
-)
-
-// imageEnv returns the RUNCVM_* variables of the image's own environment. It is
-// not known when Docker keeps its images elsewhere, or has forgotten this one: a
-// container keeps running whose image was removed by force.
-func (c *container) imageEnv() (env []string, known bool, err error) {
-	if !imageID.MatchString(c.Image) || !driverName.MatchString(c.Driver) {
-		return nil, false, nil
-	}
-	dataRoot := filepath.Dir(filepath.Dir(filepath.Dir(c.file)))
-	path := filepath.Join(dataRoot, "image", c.Driver, "imagedb/content/sha256", strings.TrimPrefix(c.Image, "sha256:"))
-	var image struct {
-		Config struct {
-			Env []string
-		} `json:"config"`
-	}
-	if err := readJSON(path, &image); errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
-	} else if err != nil {
-		return nil, false, fmt.Errorf("read the image's environment from Docker's metadata %s: %w", path, err)
-	}
-	return Asking(image.Config.Env), true, nil
+	return dirs
 }
 
 // readJSON reads a file of bounded size.
@@ -190,10 +120,10 @@ func readJSON(file string, into any) error {
 		return err
 	}
 	defer f.Close()
-	in := &io.LimitedReader{R: f, N: maxDockerConfig}
+	in := &io.LimitedReader{R: f, N: maxMetadata}
 	if err := json.NewDecoder(in).Decode(into); err != nil {
 		if in.N <= 0 {
-			return fmt.Errorf("the file is larger than %d MiB", maxDockerConfig>>20)
+			return fmt.Errorf("the file is larger than %d MiB", maxMetadata>>20)
 		}
 		if errors.Is(err, io.EOF) {
 			return errors.New("the file is empty")

@@ -36,7 +36,7 @@ func TestLabels(t *testing.T) {
 		{"empty", "", nil, "the file is empty"},
 		{"wrong type", metadata(`"Labels":["a"],`), nil, "cannot unmarshal"},
 		{"another container's", `{"ID":"abc","Config":{"Labels":{"a":"b"}}}`, nil, `about the container "abc"`},
-		{"huge", `{"ID":"` + strings.Repeat("x", maxDockerConfig) + `"}`, nil, "larger than 32 MiB"},
+		{"huge", `{"ID":"` + strings.Repeat("x", maxMetadata) + `"}`, nil, "larger than 32 MiB"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			data := t.TempDir()
@@ -116,6 +116,54 @@ func TestImageEnv(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.want, got); err == nil && diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestStorage has a storage as Podman 4 lays it out.
+func TestStorage(t *testing.T) {
+	const digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+	const others = `[{"id":"abc","names":["other"],"image":"def"}`
+	mine := others + `,{"id":"` + testID + `","names":["mine"],"image":"` + digest + `","layer":"l","metadata":"{}"}]`
+	const config = `{"architecture":"amd64","config":{"Env":["A=b","RUNCVM_CPUS=2"],"Labels":{"runcvm.profile":"web"},"ExposedPorts":{"80/tcp":{}}}}`
+	const list, volatile = "overlay-containers/containers.json", "overlay-containers/volatile-containers.json"
+	const image = "overlay-images/" + digest + "/=c2hhMjU2OjlmODZkMDgxODg0YzdkNjU5YTJmZWFhMGM1NWFkMDE1YTNiZjRmMWIyYjBiODIyY2QxNWQ2YzE1YjBmMDBhMDg="
+	labels := map[string]string{"runcvm.profile": "web"}
+	tests := []struct {
+		name, root string
+		files      map[string]string
+		want       plan.Image
+		wantName   string
+		wantError  string
+	}{
+		{"kept", "overlay/l/merged", map[string]string{list: mine, image: config}, plan.Image{Labels: labels, Ports: []string{"80/tcp"}, Env: []string{"RUNCVM_CPUS=2"}, EnvKnown: true}, "mine", ""},
+		{"to be removed", "overlay/l/merged", map[string]string{list: others + "]", volatile: mine, image: config}, plan.Image{Labels: labels, Ports: []string{"80/tcp"}, Env: []string{"RUNCVM_CPUS=2"}, EnvKnown: true}, "mine", ""},
+		{"image elsewhere", "overlay/l/merged", map[string]string{list: mine}, plan.Image{}, "mine", ""},
+		{"image without any", "overlay/l/merged", map[string]string{list: mine, image: `{}`}, plan.Image{EnvKnown: true}, "mine", ""},
+		{"root without image", "overlay/l/merged", map[string]string{list: `[{"id":"` + testID + `"}]`}, plan.Image{}, "", ""},
+		{"image with a path", "overlay/l/merged", map[string]string{list: `[{"id":"` + testID + `","image":"../x"}]`}, plan.Image{}, "", ""},
+		{"another's", "overlay/l/merged", map[string]string{list: others + "]", image: config}, plan.Image{}, "", ""},
+		{"another driver", "vfs/dir/l", map[string]string{list: mine, image: config}, plan.Image{}, "", ""},
+		{"broken list", "overlay/l/merged", map[string]string{list: mine[:40]}, plan.Image{}, "", list + ": unexpected EOF"},
+		{"broken image", "overlay/l/merged", map[string]string{list: mine, image: config[:40]}, plan.Image{}, "", "=: unexpected EOF"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			data := t.TempDir()
+			for file, content := range test.files {
+				write(t, filepath.Join(data, file), content)
+			}
+			spec := &specs.Spec{Root: &specs.Root{Path: filepath.Join(data, test.root)}, Process: &specs.Process{Env: []string{"RUNCVM_CPUS=4"}}}
+			got, err := Metadata(spec, testID)
+			if (test.wantError == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), test.wantError) {
+				t.Fatalf("error %v, want %q", err, test.wantError)
+			}
+			if diff := cmp.Diff(test.want, got); err == nil && diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if name, _ := ContainerName(spec, testID); name != test.wantName {
+				t.Errorf("the name %q, want %q", name, test.wantName)
 			}
 		})
 	}
