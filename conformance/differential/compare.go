@@ -16,6 +16,9 @@ var identifier = regexp.MustCompile(`\b(?:[0-9a-f]{64}|[0-9a-f]{12})\b`)
 // it had begun to wait for its end.
 var waiter = regexp.MustCompile(`(?m)^time="[^"]*" level=error msg="error waiting for container: [^"]*"\s*\n`)
 
+// logTime is when podman said something.
+var logTime = regexp.MustCompile(`(?m)^time="[^"]*" level=`)
+
 // compare returns what is wrong with the results of a case: differences that
 // are not stated, and stated ones that are not there.
 func compare(c *Case, reference, tested []Result) []string {
@@ -83,6 +86,7 @@ func describe(reference, tested string) string {
 func (s *Step) normal(output string) string {
 	output = identifier.ReplaceAllString(output, "<id>")
 	output = waiter.ReplaceAllString(output, "")
+	output = logTime.ReplaceAllString(output, `time="<time>" level=`)
 	for _, r := range s.Replace {
 		output = r.match.ReplaceAllString(output, r.With)
 	}

@@ -2,6 +2,7 @@ package differential
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -216,15 +217,15 @@ func (a *attempt) repeated(ctx context.Context, s *Step) (Result, error) {
 		commands = append(commands, a.start(ctx, s, i+1))
 	}
 	var all Result
-	var failed []error
+	var failed error
 	for _, c := range commands {
 		r, err := c.result()
-		failed = append(failed, err)
+		failed = cmp.Or(failed, err) // one tells of all
 		all.Stdout += r.Stdout
 		all.Stderr += r.Stderr
 		all.Code += r.Code
 	}
-	return all, errors.Join(failed...)
+	return all, failed
 }
 
 func (a *attempt) start(ctx context.Context, s *Step, number int) *command {
