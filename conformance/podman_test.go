@@ -83,6 +83,11 @@ func TestPodman(t *testing.T) {
 		t.Errorf("what the image asks for: %+v", r)
 	}
 
+	// Each network brings a default route, both of one metric.
+	p.must("network", "create", "one")
+	p.must("network", "create", "two")
+	equal(t, "default routes", p.must("run", "--rm", "--network", "one,two", "localhost/labelled", "grep", "-cP", "^\\S+\t00000000\t", "/proc/net/route"), "2\n")
+
 	id := strings.TrimSpace(p.must("run", "--detach", "--publish", "5077:77", "--volume", t.TempDir()+":/data", "localhost/labelled", "sh", "-c",
 		"trap 'exit 9' TERM; echo up; exec perl -e '"+echoServer+"'"))
 	p.must("exec", "--user", "nobody", "--workdir", "/data", id, "sh", "-c", `test "$(id -un) $(pwd)" = "nobody /data"`)

@@ -144,6 +144,9 @@ func writeFiles(dir string, files map[string]string) error {
 	return nil
 }
 
+// macAddress is one that Podman makes at random, where Docker derives it.
+var macAddress = regexp.MustCompile(`\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b`)
+
 // anonymous puts <runtime> for the runtime's name, which errors have in them,
 // and <dir> for the case's folder. The names of what the case makes stay.
 func (a *attempt) anonymous(r Result) Result {
@@ -156,6 +159,9 @@ func (a *attempt) anonymous(r Result) Result {
 			}
 			return "<runtime>"
 		})
+		if a.Engine == "podman" {
+			*text = macAddress.ReplaceAllString(*text, "<mac>")
+		}
 	}
 	return r
 }
