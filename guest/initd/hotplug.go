@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runcvm/runcvm/guest/api"
+	"github.com/runcvm/runcvm/internal/routing"
 )
 
 // serveNetwork makes a change of the network, and says how that went.
@@ -47,7 +48,7 @@ func changeNetwork(c *api.NetworkChange) error {
 		errs = append(errs, err)
 	}
 	for _, r := range c.NewRoutes {
-		if err := changeRoute(r, netlink.RouteReplace); err != nil {
+		if err := changeRoute(r, routing.Add); err != nil {
 			errs = append(errs, fmt.Errorf("add the route to %q by %s: %w", r.Destination, r.Interface, err))
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runcvm/runcvm/guest/api"
+	"github.com/runcvm/runcvm/internal/routing"
 )
 
 const (
@@ -235,6 +236,7 @@ func addRoutes(routes []api.Route, interfaces []api.Interface, links []netlink.L
 	slices.SortStableFunc(routes, func(a, b api.Route) int {
 		return cmp.Compare(min(len(a.Gateway), 1), min(len(b.Gateway), 1))
 	})
+	var table routing.Copy
 	for _, r := range routes {
 		i := slices.IndexFunc(interfaces, func(n api.Interface) bool { return n.Name == r.Interface })
 		if i < 0 {
@@ -242,7 +244,7 @@ func addRoutes(routes []api.Route, interfaces []api.Interface, links []netlink.L
 		}
 		route, err := makeRoute(r, links[i].Attrs().Index)
 		if err == nil {
-			err = netlink.RouteReplace(route)
+			err = table.Add(route)
 		}
 		if err != nil {
 			return fmt.Errorf("add the route to %q by %s: %w", cmp.Or(r.Destination, "default"), r.Interface, err)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/runcvm/runcvm/internal/routing"
 )
 
 // moveStack makes the tap of the container's own stack and gives it what the
@@ -125,7 +127,7 @@ func move(addresses []netlink.Addr, routes []netlink.Route, from, to netlink.Lin
 		r.LinkIndex = to.Attrs().Index
 		// They say how the route is at the moment.
 		r.Flags &= int(netlink.FLAG_ONLINK)
-		if err := netlink.RouteReplace(&r); err != nil {
+		if err := routing.Add(&r); err != nil {
 			return fmt.Errorf("move the route to %s to interface %s: %w", destination(r), to.Attrs().Name, err)
 		}
 	}
