@@ -84,8 +84,8 @@ func TestPodman(t *testing.T) {
 	}
 
 	// Each network brings a default route, both of one metric.
-	p.must("network", "create", "one")
-	p.must("network", "create", "two")
+	p.must("network", "create", "--disable-dns", "one")
+	p.must("network", "create", "--disable-dns", "two")
 	equal(t, "default routes", p.must("run", "--rm", "--network", "one,two", "localhost/labelled", "grep", "-cP", "^\\S+\t00000000\t", "/proc/net/route"), "2\n")
 
 	id := strings.TrimSpace(p.must("run", "--detach", "--publish", "5077:77", "--volume", t.TempDir()+":/data", "localhost/labelled", "sh", "-c",
