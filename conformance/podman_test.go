@@ -89,7 +89,7 @@ func TestPodman(t *testing.T) {
 	equal(t, "default routes", p.must("run", "--rm", "--network", "one,two", "localhost/labelled", "grep", "-cP", "^\\S+\t00000000\t", "/proc/net/route"), "2\n")
 
 	id := strings.TrimSpace(p.must("run", "--detach", "--publish", "5077:77", "--volume", t.TempDir()+":/data", "localhost/labelled", "sh", "-c",
-		"trap 'exit 9' TERM; echo up; exec perl -e '"+echoServer+"'"))
+		"echo up; exec perl -e '"+greeter+"'"))
 	p.must("exec", "--user", "nobody", "--workdir", "/data", id, "sh", "-c", `test "$(id -un) $(pwd)" = "nobody /data"`)
 	if r := p.do("exec", id, "sh", "-c", "exit 4"); r.Code != 4 {
 		t.Errorf("an exec: %+v", r)
@@ -102,9 +102,9 @@ func TestPodman(t *testing.T) {
 	p.must("rm", "--force", "--time", "0", id)
 }
 
-// echoServer listens at port 77, greets whoever comes, and ends with 9 when it is
+// greeter listens at port 77, greets whoever comes, and ends with 9 when it is
 // told to.
-const echoServer = `use IO::Socket::INET; $SIG{TERM} = sub { exit 9 };
+const greeter = `use IO::Socket::INET; $SIG{TERM} = sub { exit 9 };
 my $s = IO::Socket::INET->new(Listen => 5, LocalPort => 77) or die;
 while (1) { my $c = $s->accept or next; print $c "hello\n"; close $c }`
 

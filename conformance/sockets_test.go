@@ -257,11 +257,15 @@ func TestHostSockets(t *testing.T) {
 // descriptors is how many the container's first process has open.
 func (c *container) descriptors() int {
 	c.t.Helper()
-	open, err := os.ReadDir("/proc/" + c.inspect("{{.State.Pid}}") + "/fd")
+	pid, err := strconv.Atoi(c.inspect("{{.State.Pid}}"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return len(open)
+	open, err := harness.OpenFiles(pid)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return open
 }
 
 // TestHostSocketsOfMessages has the two other types.

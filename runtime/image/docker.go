@@ -76,12 +76,8 @@ func dockerFiles(spec *specs.Spec, id string) []string {
 	return files
 }
 
-// imageID is a digest that is safe as the name of a file, and driverName a
-// storage driver's.
-var (
-	imageID    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	driverName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
-)
+// driverName is a storage driver's that is safe as the name of a folder.
+var driverName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
 
 // imageEnv reads the image's configuration in the store of the storage driver.
 // It is not known when Docker keeps its images elsewhere (in containerd), or has
@@ -99,14 +95,4 @@ func (c *dockerContainer) imageEnv() (env []string, known bool, err error) {
 		return nil, false, fmt.Errorf("read the image's environment from Docker's metadata %s: %w", path, err)
 	}
 	return image.Config.Env, true, nil
-}
-
-// imageConfig is the part that counts of an image's configuration, as in
-// https://github.com/opencontainers/image-spec/blob/main/config.md.
-type imageConfig struct {
-	Config struct {
-		Env          []string
-		Labels       map[string]string
-		ExposedPorts map[string]struct{}
-	} `json:"config"`
 }

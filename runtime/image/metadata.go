@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -108,6 +109,19 @@ func above(root *specs.Root) []string {
 		dirs = append(dirs, dir)
 	}
 	return dirs
+}
+
+// imageID is the digest of an image's configuration, safe as the name of a file.
+var imageID = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// imageConfig is the part that counts of an image's configuration, as in
+// https://github.com/opencontainers/image-spec/blob/main/config.md.
+type imageConfig struct {
+	Config struct {
+		Env          []string
+		Labels       map[string]string
+		ExposedPorts map[string]struct{}
+	} `json:"config"`
 }
 
 // readJSON reads a file of bounded size.
